@@ -1,0 +1,21 @@
+//! The bounds of a change, a document and a name, with their arithmetic.
+
+/// Largest change, plain form, in bytes. An entry is about 1 KB; 64 KB of text is the longest
+/// single value; four of those leave room for keys.
+pub const CHANGE_BYTES_MAX: usize = 256 * 1024;
+/// Most operations in one change. A form has some dozens of fields and steps.
+pub const CHANGE_OPS_MAX: usize = 512;
+/// Longest key in bytes: `field:item` with a 63-byte id as the item.
+pub const KEY_BYTES_MAX: usize = 128;
+/// Longest text value in bytes.
+pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Most changes one document may hold: an entry edited hourly for a year.
+pub const DOC_CHANGES_MAX: usize = 10_000;
+/// Most bytes of live values in one document.
+pub const DOC_LIVE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Most dependencies a change may name: as many as desks can have edited apart, with room.
+pub const CHANGE_DEPS_MAX: usize = 64;
+/// Most other actors a change may name.
+pub const CHANGE_ACTORS_MAX: usize = 64;
+/// Greatest op counter; Automerge keeps them in 32 bits.
+pub const OP_COUNTER_MAX: u64 = (1 << 31) - 1;

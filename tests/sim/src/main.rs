@@ -1,0 +1,2 @@
+//! Linli.
+fn main() {}
