@@ -1,0 +1,22 @@
+//! The bounds of frames, windows and waiting rooms, with their arithmetic.
+
+/// Most changes in one batch.
+pub const BATCH_ITEMS_MAX: usize = 512;
+/// Most change bytes in one batch, before compression. Eight batches in flight are 4 MB a link.
+pub const BATCH_BYTES_MAX: usize = 512 * 1024;
+/// Batches sent and not yet acknowledged, per space and link.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 8;
+/// Changes waiting for a change they depend on, per link.
+pub const WAITING_ITEMS_MAX: usize = 1_000;
+/// Bytes of changes waiting for a change they depend on, per link.
+pub const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Spaces one link may carry: a district hub reads the figures of some hundred streets.
+pub const SPACES_PER_LINK_MAX: usize = 1_024;
+/// Refusals in one acknowledgement: no more than a batch has items.
+pub const REFUSALS_PER_ACK_MAX: usize = BATCH_ITEMS_MAX;
+/// Hashes in one `Hashes` frame: 2,048 x 32 bytes are 64 KB.
+pub const HASHES_PER_FRAME_MAX: usize = 2_048;
+/// Ranges in one `Ranges` frame: every value of one byte.
+pub const RANGES_PER_FRAME_MAX: usize = 256;
+/// Below this many hashes a range is listed instead of split.
+pub const RANGE_LIST_MAX: u64 = 1_024;
