@@ -291,7 +291,8 @@ impl From<Space> for String {
 pub struct EntryId(Arc<str>);
 
 impl EntryId {
-    const RULE: &'static str = "kind/id: kind 1 to 32 of a-z 0-9 _, id 1 to 63 of A-Z a-z 0-9 . _ -";
+    const RULE: &'static str =
+        "kind/id: kind 1 to 32 of a-z 0-9 _, id 1 to 63 of A-Z a-z 0-9 . _ -";
 
     /// Parses `kind/id`.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
