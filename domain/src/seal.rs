@@ -1,1 +1,35 @@
-//! seal.
+//! Sealing: what a community keeps from its hub.
+//!
+//! Personal fields leave a node only as envelopes under the community's key; the key reaches a
+//! further desk wrapped to that desk's own key, after two persons compared a short code. Nonces
+//! and seeds are parameters: nothing here draws randomness. It refuses to hide what the record
+//! around an envelope shows anyway: entry id, sender, size class and time of arrival.
+//!
+//! A member holds the key, so a member can name another member as the sender; the envelope
+//! proves membership, and keeps relays from changing any part of it. A machine that is shut out
+//! keeps what it could already open: a new epoch protects what is sealed afterwards.
+
+mod device;
+mod envelope;
+mod keyed_id;
+mod ring;
+
+pub use device::{
+    DeviceKey, DevicePublicKey, UnwrapError, WRAPPED_BYTES_MAX, device_code, ring_code, unwrap,
+    wrap,
+};
+pub use envelope::{
+    ENVELOPE_BYTES_MAX, EnvelopeHead, Malformed, OpenError, envelope_hash, inspect, open, seal,
+};
+pub use keyed_id::keyed_id;
+pub use ring::{CommunityKey, DamagedRing, KEY_EPOCHS_MAX, KeyRing};
+
+/// Joins parts so that no two lists of parts give the same bytes: each behind its length.
+fn framed(parts: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(parts.iter().map(|part| part.len() + 4).sum());
+    for part in parts {
+        out.extend_from_slice(&(part.len() as u32).to_le_bytes());
+        out.extend_from_slice(part);
+    }
+    out
+}
