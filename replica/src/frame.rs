@@ -79,6 +79,8 @@ pub struct Batch {
     pub items: Vec<Item>,
     /// The sender has nothing more in this space for now.
     pub last: bool,
+    /// The sender's digest of the space when it made this batch.
+    pub held: Digest,
 }
 
 /// One change.
@@ -103,7 +105,8 @@ pub struct Ack {
     pub held: Digest,
     /// Changes refused for good, with reasons.
     pub refused: Vec<Refused>,
-    /// Changes that could not be taken now and should be sent again later.
+    /// Changes that could not be taken yet, because something they depend on is missing; they
+    /// are not durable here and should be sent again later.
     pub again: Vec<ChangeHash>,
 }
 

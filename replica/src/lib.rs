@@ -5,5 +5,14 @@
 //! the same events always give the same effects. It refuses to know who is on the other end of a
 //! link beyond the name and the rights it is told.
 
+pub mod engine;
 pub mod frame;
+pub mod holdings;
 pub mod limits;
+mod ranges;
+pub mod session;
+
+pub use engine::{Effect, Event, LinkId, Replica};
+
+#[cfg(test)]
+mod tests;

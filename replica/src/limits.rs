@@ -6,10 +6,6 @@ pub const BATCH_ITEMS_MAX: usize = 512;
 pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 /// Batches sent and not yet acknowledged, per space and link.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 8;
-/// Changes waiting for a change they depend on, per link.
-pub const WAITING_ITEMS_MAX: usize = 1_000;
-/// Bytes of changes waiting for a change they depend on, per link.
-pub const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Spaces one link may carry: a district hub reads the figures of some hundred streets.
 pub const SPACES_PER_LINK_MAX: usize = 1_024;
 /// Refusals in one acknowledgement: no more than a batch has items.
@@ -20,3 +16,12 @@ pub const HASHES_PER_FRAME_MAX: usize = 2_048;
 pub const RANGES_PER_FRAME_MAX: usize = 256;
 /// Below this many hashes a range is listed instead of split.
 pub const RANGE_LIST_MAX: u64 = 1_024;
+/// Slices of the journal read for one link and space in one turn, when all of them came from the
+/// peer itself and nothing is to be sent.
+pub const SLICES_PER_PUMP_MAX: usize = 16;
+/// A peer's cursor is moved over changes that came from itself once it lags this far behind.
+pub const CURSOR_LAG_MAX: u64 = 256;
+/// Changes queued for repair per link and space; the rest is found by the next comparison.
+pub const REPAIR_QUEUE_MAX: usize = 100_000;
+/// Ticks a difference must stand while nothing is under way before ranges are compared.
+pub const QUIET_TICKS: u32 = 2;

@@ -1,0 +1,78 @@
+//! What the engine may ask of the machine it runs on.
+//!
+//! Answers are immediate and repeatable: reading here is reading memory or a local disk, never
+//! waiting for anybody. Whatever is admitted during a turn is made durable before the effects of
+//! that turn leave the machine, so an acknowledgement can only follow the commit.
+
+use linli_domain::digest::Digest;
+use linli_domain::gate::Refusal;
+use linli_domain::id::{ChangeHash, EpochId, PeerName, Space};
+
+use crate::frame::{AuthorGrant, Cursor, Item};
+
+/// What a space holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Digest of all changes.
+    pub digest: Digest,
+    /// Last sequence number.
+    pub head: u64,
+    /// Chain value at `head`.
+    pub chain: u64,
+}
+
+/// A change with its place in our journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Sequence number within its space.
+    pub seq: u64,
+    /// Short id of the peer it came from; 0 if made here.
+    pub origin: u64,
+    /// The change.
+    pub item: Item,
+}
+
+/// What became of a change from a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It is new and staged in the journal.
+    Taken,
+    /// It was here already.
+    Known,
+    /// Something it depends on is not here yet; nothing was kept.
+    Missing,
+    /// It is refused for good; kept in quarantine.
+    Refused(Refusal),
+}
+
+/// The machine's journal, gate and notes, as the engine sees them.
+pub trait Holdings {
+    /// The life of this store.
+    fn epoch(&self) -> EpochId;
+    /// What a space holds, staged changes included.
+    fn held(&self, space: &Space) -> Held;
+    /// The chain value at a sequence number; `None` if there is no such place.
+    fn chain_at(&mut self, space: &Space, seq: u64) -> Option<u64>;
+    /// Changes after a sequence number in journal order, at most `items` and about `bytes`.
+    fn read(&mut self, space: &Space, after: u64, items: usize, bytes: usize) -> Vec<Placed>;
+    /// One change by its place.
+    fn read_one(&mut self, space: &Space, seq: u64) -> Option<Placed>;
+    /// Every hash of a space with its place, ascending by hash.
+    fn hashes(&mut self, space: &Space) -> Vec<(ChangeHash, u64)>;
+    /// Judges a change and stages it if it passes.
+    fn admit(&mut self, space: &Space, from: &PeerName, item: &Item) -> Admission;
+    /// How far this machine has read a peer's journal.
+    fn cursor(&self, peer: &PeerName, space: &Space) -> Option<Cursor>;
+    /// Remembers how far; need not be durable.
+    fn set_cursor(&mut self, peer: &PeerName, space: &Space, cursor: Cursor);
+    /// Digest of the changes this machine has refused for good from a peer.
+    fn refused_from(&self, peer: &PeerName, space: &Space) -> Digest;
+    /// Digest of this machine's changes that a peer has refused for good.
+    fn refused_by(&self, peer: &PeerName, space: &Space) -> Digest;
+    /// A peer has refused one of our changes for good: list it for its author to see.
+    fn note_refused_by(&mut self, peer: &PeerName, space: &Space, hash: ChangeHash, reason: &str);
+    /// Machines whose changes may be accepted in a space.
+    fn authors(&self, space: &Space) -> Vec<AuthorGrant>;
+    /// Takes grants from a hub.
+    fn grant(&mut self, grants: &[AuthorGrant]);
+}

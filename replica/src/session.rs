@@ -1,0 +1,299 @@
+//! One space on one link: what was sent, what was acknowledged, what is to be repaired.
+//!
+//! It sends the journal from where the peer stopped reading, keeps a bounded number of batches
+//! under way, and compares digests whenever both sides have nothing more to say.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use linli_domain::digest::Digest;
+use linli_domain::id::{ChangeHash, EpochId, PeerName, Space};
+
+use crate::engine::{Effect, LinkId};
+use crate::frame::{Ack, Batch, Cursor, Frame, Item, Refused, SpaceState};
+use crate::holdings::{Admission, Holdings, Placed};
+use crate::limits::{
+    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, BATCHES_IN_FLIGHT_MAX, CURSOR_LAG_MAX, QUIET_TICKS,
+    REPAIR_QUEUE_MAX, SLICES_PER_PUMP_MAX,
+};
+use crate::ranges;
+
+/// One space on one link.
+#[derive(Debug)]
+pub(crate) struct Session {
+    peer: PeerName,
+    space: Space,
+    /// Our journal is sent up to here.
+    sent: u64,
+    /// The peer was told to move its cursor up to here.
+    told: u64,
+    /// Number of the last batch sent.
+    number: u64,
+    in_flight: VecDeque<InFlight>,
+    /// The peer's digest, as it last told.
+    peer_held: Option<Digest>,
+    /// Our changes that the peer refuses for good.
+    refused_by_peer: Digest,
+    /// The peer has said that it has nothing more for now.
+    heard_last: bool,
+    /// Changes of ours the peer lacks, by place: sent oldest first, so that causes come first.
+    repair: BTreeMap<u64, ()>,
+    /// Ranges were compared since the last tick: repairs wait until all answers are in.
+    comparing: bool,
+    differs_for_ticks: u32,
+    /// Hashes of the space by hash, kept while ranges are compared.
+    pub(crate) hashes: Option<Vec<(ChangeHash, u64)>>,
+}
+
+/// A batch sent and not yet acknowledged.
+#[derive(Debug)]
+struct InFlight {
+    number: u64,
+    items: Vec<(ChangeHash, u64)>,
+}
+
+impl Session {
+    pub(crate) fn new(peer: PeerName, space: Space, refused_by_peer: Digest) -> Self {
+        Self {
+            peer,
+            space,
+            sent: 0,
+            told: 0,
+            number: 0,
+            in_flight: VecDeque::new(),
+            peer_held: None,
+            refused_by_peer,
+            heard_last: false,
+            repair: BTreeMap::new(),
+            comparing: false,
+            differs_for_ticks: 0,
+            hashes: None,
+        }
+    }
+
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Both hold the same, but for what either refused.
+    pub(crate) fn agrees(&self, holdings: &dyn Holdings) -> bool {
+        let ours = holdings.held(&self.space).digest.minus(&self.refused_by_peer);
+        let refused = holdings.refused_from(&self.peer, &self.space);
+        self.peer_held.is_some_and(|theirs| theirs.minus(&refused) == ours)
+    }
+
+    /// Changes of ours not acknowledged yet.
+    pub(crate) fn unsent(&self, holdings: &dyn Holdings) -> u64 {
+        let waiting = holdings.held(&self.space).head.saturating_sub(self.sent);
+        let under_way: usize = self.in_flight.iter().map(|batch| batch.items.len()).sum();
+        waiting + under_way as u64 + self.repair.len() as u64
+    }
+
+    /// The peer's hello: decide where to begin.
+    pub(crate) fn open(
+        &mut self,
+        link: LinkId,
+        peer_epoch: EpochId,
+        told: &SpaceState,
+        holdings: &mut dyn Holdings,
+        effects: &mut Vec<Effect>,
+    ) {
+        let ours = holdings.held(&self.space);
+        self.peer_held = Some(told.held);
+        self.refused_by_peer = told.refused;
+        if self.agrees(holdings) {
+            let cursor = Cursor { epoch: peer_epoch, seq: told.head, chain: told.chain };
+            holdings.set_cursor(&self.peer, &self.space, cursor);
+            (self.sent, self.told, self.heard_last) = (ours.head, ours.head, true);
+            return;
+        }
+        let start = match told.cursor {
+            None if told.held.count == 0 || ours.head == 0 => Some(0),
+            None => None,
+            Some(cursor) => {
+                let same_journal = cursor.epoch == holdings.epoch()
+                    && holdings.chain_at(&self.space, cursor.seq) == Some(cursor.chain);
+                same_journal.then_some(cursor.seq)
+            }
+        };
+        self.sent = start.unwrap_or(ours.head);
+        self.told = self.sent;
+        // Where the peer has read everything we have, there is nothing to wait for from it but
+        // what lies behind our own cursor; it will say `last` when it is through.
+        self.heard_last = told.head == 0;
+        if start.is_none() {
+            ranges::begin(link, self, holdings, effects);
+        }
+    }
+
+    /// Sends what is new, as far as the window allows.
+    pub(crate) fn pump(
+        &mut self,
+        link: LinkId,
+        holdings: &mut dyn Holdings,
+        effects: &mut Vec<Effect>,
+    ) {
+        for _ in 0..SLICES_PER_PUMP_MAX {
+            let held = holdings.held(&self.space);
+            if self.in_flight.len() >= BATCHES_IN_FLIGHT_MAX || self.sent >= held.head {
+                break;
+            }
+            let slice = holdings.read(&self.space, self.sent, BATCH_ITEMS_MAX, BATCH_BYTES_MAX);
+            let Some(end) = slice.last().map(|placed| placed.seq) else { break };
+            self.sent = end;
+            let own = origin_of(&self.peer);
+            let news: Vec<Placed> = slice.into_iter().filter(|p| p.origin != own).collect();
+            if news.is_empty() && end - self.told < CURSOR_LAG_MAX {
+                continue;
+            }
+            self.told = end;
+            let chain = holdings.chain_at(&self.space, end).unwrap_or(0);
+            let to = Cursor { epoch: holdings.epoch(), seq: end, chain };
+            self.send(link, news, Some(to), end >= held.head, held.digest, effects);
+        }
+    }
+
+    /// Time has passed: send repairs, and compare ranges if a difference stands.
+    pub(crate) fn tick(
+        &mut self,
+        link: LinkId,
+        holdings: &mut dyn Holdings,
+        effects: &mut Vec<Effect>,
+    ) {
+        if std::mem::take(&mut self.comparing) {
+            return;
+        }
+        self.hashes = None;
+        self.send_repairs(link, holdings, effects);
+        let held = holdings.held(&self.space);
+        let quiet = self.in_flight.is_empty()
+            && self.repair.is_empty()
+            && self.sent >= held.head
+            && self.heard_last;
+        if !quiet || self.agrees(holdings) {
+            self.differs_for_ticks = 0;
+            return;
+        }
+        self.differs_for_ticks += 1;
+        if self.differs_for_ticks >= QUIET_TICKS {
+            self.differs_for_ticks = 0;
+            ranges::begin(link, self, holdings, effects);
+        }
+    }
+
+    /// A batch from the peer.
+    pub(crate) fn take(
+        &mut self,
+        link: LinkId,
+        batch: Batch,
+        holdings: &mut dyn Holdings,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut refused = Vec::new();
+        let mut again = Vec::new();
+        for item in &batch.items {
+            match holdings.admit(&self.space, &self.peer, item) {
+                Admission::Taken | Admission::Known => {}
+                Admission::Missing => again.push(item.hash),
+                Admission::Refused(reason) => {
+                    refused.push(Refused { hash: item.hash, reason: reason.code().to_owned() });
+                }
+            }
+        }
+        if let Some(cursor) = batch.to {
+            holdings.set_cursor(&self.peer, &self.space, cursor);
+        }
+        self.heard_last = batch.last;
+        self.peer_held = Some(batch.held);
+        let held = holdings.held(&self.space).digest;
+        let ack = Ack { space: self.space.clone(), number: batch.number, held, refused, again };
+        effects.push(Effect::Send { link, frame: Frame::Ack(ack) });
+    }
+
+    /// The peer has made a batch durable.
+    pub(crate) fn acknowledged(
+        &mut self,
+        ack: Ack,
+        holdings: &mut dyn Holdings,
+    ) -> Result<(), &'static str> {
+        let batch = match self.in_flight.pop_front() {
+            Some(batch) if batch.number == ack.number => batch,
+            _ => return Err("an acknowledgement out of order"),
+        };
+        let sent = |hash: &ChangeHash| batch.items.iter().find(|(known, _)| known == hash);
+        for refused in &ack.refused {
+            if sent(&refused.hash).is_some() {
+                self.refused_by_peer.add(&refused.hash);
+                let reason = &refused.reason;
+                holdings.note_refused_by(&self.peer, &self.space, refused.hash, reason);
+            }
+        }
+        for hash in &ack.again {
+            if let Some((_, seq)) = sent(hash) {
+                self.queue_repair(*seq);
+            }
+        }
+        self.peer_held = Some(ack.held);
+        Ok(())
+    }
+
+    /// Notes that the peer lacks the change at `seq`.
+    pub(crate) fn queue_repair(&mut self, seq: u64) {
+        if self.repair.len() < REPAIR_QUEUE_MAX {
+            self.repair.insert(seq, ());
+        }
+    }
+
+    /// Notes that ranges are being compared; repairs wait for the next quiet tick.
+    pub(crate) fn note_comparing(&mut self) {
+        self.comparing = true;
+    }
+
+    fn send_repairs(
+        &mut self,
+        link: LinkId,
+        holdings: &mut dyn Holdings,
+        effects: &mut Vec<Effect>,
+    ) {
+        while !self.repair.is_empty() && self.in_flight.len() < BATCHES_IN_FLIGHT_MAX {
+            let mut items = Vec::new();
+            let mut bytes = 0;
+            while items.len() < BATCH_ITEMS_MAX && bytes < BATCH_BYTES_MAX {
+                let Some((seq, ())) = self.repair.pop_first() else { break };
+                if let Some(placed) = holdings.read_one(&self.space, seq) {
+                    bytes += placed.item.bytes.len();
+                    items.push(placed);
+                }
+            }
+            if items.is_empty() {
+                break;
+            }
+            let held = holdings.held(&self.space);
+            let last = self.repair.is_empty() && self.sent >= held.head;
+            self.send(link, items, None, last, held.digest, effects);
+        }
+    }
+
+    fn send(
+        &mut self,
+        link: LinkId,
+        placed: Vec<Placed>,
+        to: Option<Cursor>,
+        last: bool,
+        held: Digest,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.number += 1;
+        let number = self.number;
+        let marks = placed.iter().map(|placed| (placed.item.hash, placed.seq)).collect();
+        self.in_flight.push_back(InFlight { number, items: marks });
+        let items: Vec<Item> = placed.into_iter().map(|placed| placed.item).collect();
+        let batch = Batch { space: self.space.clone(), to, number, items, last, held };
+        effects.push(Effect::Send { link, frame: Frame::Batch(batch) });
+    }
+}
+
+/// The short id under which the journal remembers who a change came from; never 0, which means
+/// that it was made here.
+pub fn origin_of(peer: &PeerName) -> u64 {
+    u64::from_be_bytes(peer.author().0).max(1)
+}

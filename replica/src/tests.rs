@@ -1,0 +1,274 @@
+//! Two and three engines over plain memory: everybody ends with the same set, and reconnecting
+//! costs one hello each way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use linli_domain::digest::Digest;
+use linli_domain::gate::Refusal;
+use linli_domain::hlc::Hlc;
+use linli_domain::id::{ChangeHash, CommunityId, EntryId, EpochId, PeerName, Space};
+use proptest::prelude::*;
+
+use crate::engine::{Effect, Event, LinkId, Replica};
+use crate::frame::{AuthorGrant, Cursor, Frame, Item};
+use crate::holdings::{Admission, Held, Holdings, Placed};
+use crate::session::origin_of;
+
+/// Changes are numbers; a change depends on the number before it in its hundred.
+#[derive(Default, Clone)]
+struct Memory {
+    epoch: EpochId,
+    log: Vec<Placed>,
+    cursors: BTreeMap<PeerName, Cursor>,
+    refuses: BTreeSet<u64>,
+    refused_from: BTreeMap<PeerName, Digest>,
+    refused_by: BTreeMap<PeerName, Digest>,
+}
+
+fn space() -> Space {
+    Space::Open(CommunityId::parse("c").expect("slug"))
+}
+
+fn peer(name: &str) -> PeerName {
+    PeerName::parse(&format!("d/s/c/{name}")).expect("name")
+}
+
+fn item(number: u64) -> Item {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    hash[24..].copy_from_slice(&number.to_be_bytes());
+    let entry = EntryId::parse("issue/1").expect("id");
+    Item { entry, hash: ChangeHash(hash), bytes: Bytes::copy_from_slice(&number.to_be_bytes()) }
+}
+
+fn number(item: &Item) -> u64 {
+    u64::from_be_bytes(item.bytes[..].try_into().expect("eight bytes"))
+}
+
+impl Memory {
+    fn write(&mut self, value: u64) {
+        self.push(0, item(value));
+    }
+
+    fn push(&mut self, origin: u64, item: Item) {
+        let seq = self.log.len() as u64 + 1;
+        self.log.push(Placed { seq, origin, item });
+    }
+
+    fn has(&self, value: u64) -> bool {
+        self.log.iter().any(|placed| number(&placed.item) == value)
+    }
+
+    fn set(&self) -> BTreeSet<u64> {
+        self.log.iter().map(|placed| number(&placed.item)).collect()
+    }
+}
+
+impl Holdings for Memory {
+    fn epoch(&self) -> EpochId {
+        self.epoch
+    }
+    fn held(&self, _: &Space) -> Held {
+        let head = self.log.len() as u64;
+        let digest = self.log.iter().map(|placed| placed.item.hash).collect();
+        Held { digest, head, chain: chain(&self.log) }
+    }
+    fn chain_at(&mut self, _: &Space, seq: u64) -> Option<u64> {
+        self.log.get(..seq as usize).map(chain)
+    }
+    fn read(&mut self, _: &Space, after: u64, items: usize, _: usize) -> Vec<Placed> {
+        self.log.iter().skip(after as usize).take(items).cloned().collect()
+    }
+    fn read_one(&mut self, _: &Space, seq: u64) -> Option<Placed> {
+        self.log.get(seq as usize - 1).cloned()
+    }
+    fn hashes(&mut self, _: &Space) -> Vec<(ChangeHash, u64)> {
+        let mut all: Vec<_> = self.log.iter().map(|p| (p.item.hash, p.seq)).collect();
+        all.sort_unstable();
+        all
+    }
+    fn admit(&mut self, _: &Space, from: &PeerName, item: &Item) -> Admission {
+        let value = number(item);
+        if self.has(value) {
+            return Admission::Known;
+        }
+        if self.refuses.contains(&value) {
+            self.refused_from.entry(from.clone()).or_default().add(&item.hash);
+            return Admission::Refused(Refusal::Malformed);
+        }
+        if value % 100 != 0 && !self.has(value - 1) {
+            return Admission::Missing;
+        }
+        self.push(origin_of(from), item.clone());
+        Admission::Taken
+    }
+    fn cursor(&self, peer: &PeerName, _: &Space) -> Option<Cursor> {
+        self.cursors.get(peer).copied()
+    }
+    fn set_cursor(&mut self, peer: &PeerName, _: &Space, cursor: Cursor) {
+        self.cursors.insert(peer.clone(), cursor);
+    }
+    fn refused_from(&self, peer: &PeerName, _: &Space) -> Digest {
+        self.refused_from.get(peer).copied().unwrap_or_default()
+    }
+    fn refused_by(&self, peer: &PeerName, _: &Space) -> Digest {
+        self.refused_by.get(peer).copied().unwrap_or_default()
+    }
+    fn note_refused_by(&mut self, peer: &PeerName, _: &Space, hash: ChangeHash, _: &str) {
+        self.refused_by.entry(peer.clone()).or_default().add(&hash);
+    }
+    fn authors(&self, _: &Space) -> Vec<AuthorGrant> {
+        Vec::new()
+    }
+    fn grant(&mut self, _: &[AuthorGrant]) {}
+}
+
+fn chain(log: &[Placed]) -> u64 {
+    log.iter().fold(0, |chain, placed| chain.wrapping_mul(31).wrapping_add(number(&placed.item)))
+}
+
+struct Side {
+    name: PeerName,
+    engine: Replica,
+    memory: Memory,
+}
+
+fn side(name: &str, epoch: u8) -> Side {
+    let memory = Memory { epoch: EpochId([epoch; 16]), ..Memory::default() };
+    Side { name: peer(name), engine: Replica::new(), memory }
+}
+
+/// Connects two sides, plays until both fall silent, ticking now and then; returns frames sent
+/// by each.
+fn meet(left: &mut Side, right: &mut Side, link: u64) -> (Vec<Frame>, Vec<Frame>) {
+    let link = LinkId(link);
+    let mut said = (Vec::new(), Vec::new());
+    let mut inboxes: [Vec<Event>; 2] = [Vec::new(), Vec::new()];
+    let up = |peer: &PeerName| Event::LinkUp {
+        link,
+        peer: peer.clone(),
+        spaces: vec![space()],
+        trusted: false,
+    };
+    inboxes[0].push(up(&right.name));
+    inboxes[1].push(up(&left.name));
+    for round in 0..400 {
+        if round > 0 && inboxes.iter().all(Vec::is_empty) {
+            if round % 20 == 19 && left.memory.set() == right.memory.set() {
+                break;
+            }
+            inboxes = [vec![Event::Tick], vec![Event::Tick]];
+        }
+        let mut next: [Vec<Event>; 2] = [Vec::new(), Vec::new()];
+        for (at, me) in [&mut *left, &mut *right].into_iter().enumerate() {
+            let mut effects = Vec::new();
+            let events = std::mem::take(&mut inboxes[at]);
+            for event in events.into_iter().chain([Event::TurnEnds]) {
+                me.engine.step(Hlc(0), event, &mut me.memory, &mut effects);
+            }
+            for effect in effects {
+                let Effect::Send { frame, .. } = effect else { panic!("{effect:?}") };
+                let said = if at == 0 { &mut said.0 } else { &mut said.1 };
+                said.push(frame.clone());
+                next[1 - at].push(Event::Frame { link, frame });
+            }
+        }
+        inboxes = next;
+    }
+    for me in [left, right] {
+        let agreed = me.engine.standings(&me.memory).iter().all(|standing| standing.agreed);
+        assert!(agreed, "both sides know that they agree");
+        me.engine.step(Hlc(0), Event::LinkDown { link }, &mut me.memory, &mut Vec::new());
+    }
+    said
+}
+
+#[test]
+fn reconnecting_with_nothing_new_costs_one_hello_each_way() {
+    let (mut left, mut right) = (side("a", 1), side("b", 2));
+    (0..5_000).for_each(|value| left.memory.write(value));
+    meet(&mut left, &mut right, 1);
+    assert_eq!(right.memory.set().len(), 5_000);
+    let (from_left, from_right) = meet(&mut left, &mut right, 2);
+    assert!(matches!(from_left.as_slice(), [Frame::Hello(_)]), "{}", from_left.len());
+    assert!(matches!(from_right.as_slice(), [Frame::Hello(_)]), "{}", from_right.len());
+}
+
+#[test]
+fn a_restored_backup_gets_back_what_it_lost_and_keeps_what_it_writes() {
+    let (mut left, mut right) = (side("a", 1), side("b", 2));
+    (0..3_000).for_each(|value| left.memory.write(value));
+    meet(&mut left, &mut right, 1);
+    left.memory.log.truncate(1_250);
+    (10_000..10_040).for_each(|value| left.memory.write(value));
+    meet(&mut left, &mut right, 2);
+    assert_eq!(left.memory.set(), right.memory.set());
+    assert_eq!(left.memory.set().len(), 3_040);
+}
+
+#[test]
+fn a_refused_change_is_noted_and_holds_up_nobody() {
+    let (mut left, mut right) = (side("a", 1), side("b", 2));
+    right.memory.refuses.insert(100);
+    [100, 200, 201, 300].into_iter().for_each(|value| left.memory.write(value));
+    meet(&mut left, &mut right, 1);
+    assert_eq!(right.memory.set(), BTreeSet::from([200, 201, 300]));
+    assert_eq!(left.memory.refused_by[&right.name].count, 1);
+    let (from_left, _) = meet(&mut left, &mut right, 2);
+    assert_eq!(from_left.len(), 1, "the refused change is not sent again");
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Write(usize, u64),
+    Meet(usize, usize),
+    Restore(usize, usize),
+    ForgetCursors(usize),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        6 => (0usize..3, 0u64..40).prop_map(|(at, hundreds)| Act::Write(at, hundreds)),
+        3 => (0usize..3, 0usize..3).prop_map(|(left, right)| Act::Meet(left, right)),
+        1 => (0usize..3, 0usize..50).prop_map(|(at, keep)| Act::Restore(at, keep)),
+        1 => (0usize..3).prop_map(Act::ForgetCursors),
+    ];
+    proptest::collection::vec(act, 1..60)
+}
+
+proptest! {
+    #[test]
+    fn after_meeting_all_hold_the_union(acts in acts()) {
+        let mut sides = vec![side("a", 1), side("b", 2), side("c", 3)];
+        let mut links = 0;
+        let mut meet_two = |sides: &mut Vec<Side>, left: usize, right: usize| {
+            links += 1;
+            let mut first = sides.swap_remove(left.max(right));
+            let mut second = sides.swap_remove(left.min(right));
+            meet(&mut first, &mut second, links);
+            sides.extend([first, second]);
+        };
+        for act in acts {
+            match act {
+                Act::Write(at, hundreds) => {
+                    // The next change of a chain of dependencies at this side.
+                    let base = hundreds * 100;
+                    let next = (base..base + 99).find(|value| !sides[at].memory.has(*value));
+                    sides[at].memory.write(next.expect("few writes"));
+                }
+                Act::Meet(left, right) if left != right => meet_two(&mut sides, left, right),
+                Act::Meet(..) => {}
+                Act::Restore(at, keep) => sides[at].memory.log.truncate(keep),
+                Act::ForgetCursors(at) => sides[at].memory.cursors.clear(),
+            }
+        }
+        let union: BTreeSet<u64> = sides.iter().flat_map(|side| side.memory.set()).collect();
+        for (left, right) in [(0, 1), (0, 1), (0, 2), (1, 2), (0, 1), (0, 2)] {
+            meet_two(&mut sides, left, right);
+        }
+        for side in &sides {
+            prop_assert_eq!(side.memory.set(), union.clone());
+        }
+    }
+}
