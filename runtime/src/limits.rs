@@ -1,0 +1,85 @@
+//! The bounds of links, messages, handshakes and queues, with their arithmetic.
+
+use std::time::Duration;
+
+use linli_domain::limits::CHANGE_BYTES_MAX;
+use linli_replica::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
+
+/// Bytes one item takes in a body beside its change: an entry id of at most 96, a hash of 32, and
+/// tags and lengths.
+pub const ITEM_OVERHEAD_BYTES_MAX: usize = 160;
+/// Largest inflated body of a batch: a full batch, one change that overshoots, and the overhead of
+/// its items; 848 KB.
+pub const BODY_BYTES_MAX: usize =
+    BATCH_BYTES_MAX + CHANGE_BYTES_MAX + BATCH_ITEMS_MAX * ITEM_OVERHEAD_BYTES_MAX;
+/// Below this a body is sent plain: zstd's own frame eats what it would save.
+pub const BODY_PLAIN_BYTES_MAX: usize = 256;
+/// Largest message in either direction: the largest body, which may not compress, and room.
+pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+const _: () = assert!(BODY_BYTES_MAX + 16 * 1024 <= MESSAGE_BYTES_MAX);
+/// Author grants in one frame: a street of 400 communities with five desks and two spaces each.
+pub const GRANTS_PER_FRAME_MAX: usize = 4_096;
+/// Longest reason code of a refusal, in bytes.
+pub const REASON_BYTES_MAX: usize = 64;
+
+/// Frames that wait to leave on one link. With batches of at most 0.5 MB and eight in flight,
+/// small frames always find room.
+pub const LINK_FRAMES_MAX: usize = 32;
+/// Events of all links that wait for the replica: at most 64 x 848 KB = 54 MB when every one is a
+/// full batch; links stop reading beyond that.
+pub const LINK_EVENTS_MAX: usize = 64;
+
+/// A TCP connection, its TLS handshake and its first answer each have this long.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections of one machine: a live one, a dying one, a renewal and one to spare.
+pub const CONNECTIONS_PER_PEER_MAX: usize = 4;
+/// Connections of a hub; idle they cost 45 KB each, 90 MB in all.
+pub const CONNECTIONS_MAX: usize = 2_000;
+/// Connections without a certificate: enrolments and strangers.
+pub const CONNECTIONS_ANONYMOUS_MAX: usize = 64;
+/// A connection without a certificate ends after this long, used or not.
+pub const ANONYMOUS_AGE_MAX: Duration = Duration::from_secs(30);
+/// Streams of one connection: a link and some short calls.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 8;
+/// Bytes of headers in one call.
+pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// A call other than a link ends after this long.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A silent connection is asked for a sign of life after this long by who dialled; the other side
+/// asks a little later, so that only one of them does.
+pub const KEEPALIVE_DIALLED: Duration = Duration::from_secs(20);
+/// See [`KEEPALIVE_DIALLED`].
+pub const KEEPALIVE_ACCEPTED: Duration = Duration::from_secs(30);
+/// A sign of life that has not come after this long ends the connection.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Accepting rests this long when the system has no room for another connection.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Streams have this long to end when a server shuts down.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// First wait before dialling again.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Longest wait before dialling again.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Longest wait after a link that carried frames but did not live long.
+pub const BACKOFF_SHORT_MAX: Duration = Duration::from_secs(2);
+/// A link that lived this long was a good one: the next wait is the first again.
+pub const LINK_GOOD_AFTER: Duration = Duration::from_secs(5);
+
+/// Life of a machine's certificate, in days.
+pub const CERTIFICATE_DAYS: u32 = 60;
+/// A certificate is renewed from this many days before its end.
+pub const RENEWAL_DAYS: u32 = 30;
+/// A certificate that ended at most this many days ago may still be used to renew itself.
+pub const LATE_RENEWAL_DAYS: u32 = 180;
+/// Life of an authority and of a hub's own certificate, whose key lies beside the authority's: a
+/// shorter life would protect nothing. Ten years.
+pub const AUTHORITY_DAYS: u32 = 3_652;
+/// Life of an invitation unless the inviter says otherwise.
+pub const INVITATION_LIFE: Duration = Duration::from_secs(24 * 3_600);
+/// Enrolments and renewals under way at a time; each costs a signature and two fsyncs.
+pub const ENROLMENTS_MAX: usize = 8;
+/// Invitations kept, used ones included; used and ended ones are forgotten beyond it.
+pub const INVITATIONS_MAX: usize = 1_000;
+/// Largest signing request, in bytes; ours take about 250.
+pub const REQUEST_BYTES_MAX: usize = 4_096;
