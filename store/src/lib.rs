@@ -1,1 +1,22 @@
-//! Linli.
+//! The store room: one journal that is the truth, and views that can be derived again.
+//!
+//! [`Store`] joins the two. The [`journal`] says what durable means, the [`views`] what a row is
+//! worth, the [`disk`] what is asked of a file system. Nothing here understands a change, an entry
+//! or a row: they are bytes with names. It refuses clocks, sockets and threads of its own.
+
+pub mod disk;
+pub mod journal;
+pub mod limits;
+pub mod store;
+pub mod views;
+
+pub use disk::{CrashKeep, Disk, DiskCall, DiskError, MemoryDisk, RealDisk};
+pub use journal::{
+    AppendError, AuditReport, Blocks, Checkpoint, CommitError, Cut, Damage, Flaw, Head, Journal,
+    JournalOptions, Lost, NoBlocks, OpenError, OpenReport, Position, ReadError, Record, Refusal,
+    SalvageError, SalvageReport, link,
+};
+pub use store::{
+    CheckpointError, Opened, RealStore, Rebuild, SalvageRealError, Store, StoreError, StoreOptions,
+};
+pub use views::{Doubt, MemoryViews, SledViews, ViewBatch, Views, ViewsError};

@@ -1,0 +1,85 @@
+//! The bounds of the store, with their arithmetic.
+//!
+//! A bound is refused with an error that names it; none is raised at run time.
+
+use linli_domain::limits::CHANGE_BYTES_MAX;
+
+/// Bytes after which the next commit opens a new segment. 64 MiB is about 190,000 records of an
+/// office's size (350 bytes) and reads in well under a second.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Largest frame of one record on disk: the largest change, 8 KiB for the envelope around a sealed
+/// one, and room for names. Anything longer in a file is damage.
+pub const RECORD_BYTES_MAX: usize = CHANGE_BYTES_MAX + (16 << 10);
+
+/// Largest change or envelope that `append` takes.
+pub const PAYLOAD_BYTES_MAX: usize = CHANGE_BYTES_MAX + (8 << 10);
+
+/// Longest key of a note.
+pub const NOTE_KEY_BYTES_MAX: usize = 256;
+
+/// Largest value of a note: a refused change with its reason.
+pub const NOTE_VALUE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX;
+
+/// All notes together, since they are kept in memory: about 120 refused changes of the largest
+/// size, or 50,000 of the usual one.
+pub const NOTES_BYTES_MAX: usize = 32 << 20;
+
+/// Most bytes that wait for one commit: 4,096 changes of 4 KiB, or 60 of the largest.
+pub const PENDING_BYTES_MAX: usize = 16 << 20;
+
+/// Recent commits kept in memory for readers that follow closely: about 24,000 records.
+pub const TAIL_BYTES: usize = 8 << 20;
+
+/// Records whose positions make up one row of the index: about 140 bytes.
+pub const BLOCK_RECORDS: usize = 64;
+
+/// Most bytes fetched from a segment by one read: about 750 records.
+pub const RUN_BYTES: u64 = 256 << 10;
+
+/// Bytes between two wanted records beyond which two reads are cheaper than one.
+pub const RUN_GAP_BYTES: u64 = 16 << 10;
+
+/// Bytes fetched at once when a segment is walked from end to end.
+pub const WINDOW_BYTES: u64 = 1 << 20;
+
+/// Segment files held open at once by a real disk.
+pub const FILES_OPEN_MAX: usize = 64;
+
+/// Bytes of zeros written ahead of a growing segment, so that most syncs carry no change of the
+/// file's length: one extra sync in about 3,000 single commits.
+pub const RESERVE_BYTES: u64 = 1 << 20;
+
+/// Longest key of a view row.
+pub const ROW_KEY_BYTES_MAX: usize = 512;
+
+/// Largest value of a view row.
+pub const ROW_BYTES_MAX: usize = 8 << 20;
+
+/// Largest piece of a value inside sled. A leaf of sled holds up to 17 rows and is written as a
+/// blob, which sled never syncs, from 128 KiB on: 17 x (6 KiB + a key) is below 113 KiB.
+pub const ROW_PIECE_BYTES: usize = 6 << 10;
+
+/// Cache given to sled; its memory is about twice that.
+pub const CACHE_BYTES: u64 = 32 << 20;
+
+/// Rows up to which a view directory is read completely at open (about 1 us a row); a larger one
+/// is read by `audit_views`.
+pub const CHECKED_ROWS_MAX: u64 = 100_000;
+
+/// Changed rows in memory from which a checkpoint is due.
+pub const DIRTY_BYTES_DUE: usize = 8 << 20;
+
+/// Records since the last checkpoint from which one is due: what a restart has to apply again, and
+/// 8 bytes of memory each.
+pub const REPLAY_RECORDS_DUE: u64 = 16_384;
+
+/// View directories kept aside after damage, for whoever wants to look.
+pub const BROKEN_KEPT_MAX: usize = 2;
+
+/// A view directory is written anew at open when it is larger than this and than
+/// [`REWRITE_FACTOR`] times its live rows.
+pub const REWRITE_BYTES_MIN: u64 = 256 << 20;
+
+/// See [`REWRITE_BYTES_MIN`].
+pub const REWRITE_FACTOR: u64 = 4;
