@@ -66,7 +66,7 @@ impl<U: Message + Default> Decoder for BoundedDecoder<U> {
             return Err(Status::internal("a message came in pieces"));
         }
         check_parts(buf.chunk(), PARTS_MAX)
-            .map_err(|_| Status::invalid_argument(format!("more than {PARTS_MAX} parts")))?;
+            .map_err(|_| Status::out_of_range(format!("more than {PARTS_MAX} parts")))?;
         self.0.decode(buf)
     }
 }

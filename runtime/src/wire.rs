@@ -27,6 +27,9 @@ pub const VERSION: u32 = 1;
 /// A frame that breaks a bound or a form. The link that brought it is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
+    /// A message is larger, or has more parts, than any of ours.
+    #[error("a message is too large or has too many parts")]
+    Message,
     /// A list is too long.
     #[error("a frame holds {count} {what}, at most {max} are allowed")]
     TooMany {

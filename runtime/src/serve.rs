@@ -1,0 +1,128 @@
+//! Answering: links for machines of the street, enrolment for those who bring an invitation.
+//!
+//! Who calls is known from the handshake and from nothing a request says. Without a certificate
+//! only `Enrol` is open. It refuses a machine that was revoked, at the handshake, at each call and
+//! on a live link.
+
+mod enrolment;
+mod replication;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use linli_proto::v1::enrolment_server::EnrolmentServer;
+use linli_proto::v1::replication_server::ReplicationServer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic::transport::Server;
+
+use crate::authority::Identity;
+use crate::enrol::{Registrar, Registry};
+use crate::limits::{
+    CALL_TIMEOUT, HEADER_BYTES_MAX, KEEPALIVE_ACCEPTED, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
+    REQUEST_BYTES_MAX, SHUTDOWN_GRACE, STREAMS_PER_CONNECTION_MAX,
+};
+use crate::link::Links;
+use crate::tls::{Acceptor, Clock, TlsError, server_config};
+use enrolment::EnrolmentDesk;
+use replication::LinkDesk;
+
+/// What a machine needs to answer.
+#[derive(Debug)]
+pub struct Door {
+    /// Its own key and certificate.
+    pub identity: Identity,
+    /// Who is no longer welcome.
+    pub registry: Registry,
+    /// Names machines; a machine that is no hub has none.
+    pub registrar: Option<Arc<Registrar>>,
+    /// Where links go.
+    pub links: Links,
+    /// The wall clock.
+    pub clock: Clock,
+}
+
+/// A running server. Dropping it stops it without grace.
+pub struct Serving {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// Answers on `listener` until told to stop.
+pub fn serve(listener: TcpListener, door: Door) -> Result<Serving, ServeError> {
+    let address = listener.local_addr()?;
+    let Door { identity, registry, registrar, links, clock } = door;
+    let config = server_config(&identity, &registry, &clock)?;
+    let incoming = Acceptor::new(listener, config, links.traffic().clone()).incoming();
+    let (stop, stopping) = watch::channel(false);
+    let replication =
+        ReplicationServer::new(LinkDesk::new(links, registry, clock, stopping.clone()))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let enrolment = registrar.map(|registrar| {
+        EnrolmentServer::new(EnrolmentDesk::new(registrar))
+            .max_decoding_message_size(2 * REQUEST_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    });
+    let server = Server::builder()
+        .timeout(CALL_TIMEOUT)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE_ACCEPTED))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .add_service(replication)
+        .add_optional_service(enrolment);
+    let task = tokio::spawn(async move {
+        let mut stopping = stopping;
+        let told = async move {
+            // A dropped handle counts as told.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = server.serve_with_incoming_shutdown(incoming, told).await {
+            tracing::error!(%error, "the server ended");
+        }
+    });
+    Ok(Serving { address, stop, task })
+}
+
+/// A server that could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The socket is of no use.
+    #[error("cannot listen")]
+    Socket(#[from] std::io::Error),
+    /// The key or certificate is of no use.
+    #[error("cannot use this machine's certificate")]
+    Tls(#[from] TlsError),
+}
+
+impl Serving {
+    /// Where it answers.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more calls, brings all links down, and waits for them, for at most five seconds.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout(SHUTDOWN_GRACE, &mut self.task).await.is_err() {
+            tracing::warn!("connections did not end in time; they are dropped");
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving").field("address", &self.address).finish_non_exhaustive()
+    }
+}
