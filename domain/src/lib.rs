@@ -10,6 +10,7 @@ pub mod doc;
 pub mod entry;
 pub mod figure;
 pub mod gate;
+pub mod grid;
 pub mod hlc;
 pub mod id;
 pub mod limits;

@@ -1,0 +1,383 @@
+//! A formula of a pack: one CEL expression, compiled once, evaluated against one entry.
+//!
+//! It refuses to fail: a formula that cannot be answered for an entry (a field is missing, a text
+//! stands where a number should) answers nothing.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
+use cel::common::types::{CelBool, CelInt, CelString};
+use cel::{Context, ExecutionError, Program};
+use jiff::civil::Date;
+
+use super::scope::Scope;
+
+/// The functions that formulas may call, beside the operators and macros of CEL.
+pub(super) const FUNCTIONS: [&str; 14] = [
+    "bool",
+    "contains",
+    "day",
+    "days_between",
+    "double",
+    "endsWith",
+    "int",
+    "month",
+    "size",
+    "startsWith",
+    "string",
+    "type",
+    "uint",
+    "dyn",
+];
+
+/// A compiled formula.
+pub struct Formula {
+    text: String,
+    program: Program,
+    reads: Reads,
+    mentions: Vec<Mention>,
+}
+
+/// What a formula reads: an entry change that touches none of it cannot change the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reads {
+    /// Fields and sets read by name.
+    pub fields: BTreeSet<String>,
+    /// Whether it reads the state or dates, which depend on every step.
+    pub steps: bool,
+    /// Whether it may read any field.
+    pub any_field: bool,
+}
+
+impl Reads {
+    /// Takes in what another reads.
+    pub fn join(&mut self, other: &Self) {
+        self.fields.extend(other.fields.iter().cloned());
+        self.steps |= other.steps;
+        self.any_field |= other.any_field;
+    }
+
+    /// Whether a change of this document key (`field`, `field:item`, `#step`) may matter.
+    pub fn touched_by(&self, key: &str) -> bool {
+        if key.starts_with('#') {
+            return self.steps;
+        }
+        let field = key.split_once(':').map_or(key, |(field, _)| field);
+        self.any_field || self.fields.contains(field)
+    }
+}
+
+/// A name that a formula uses and that its metric's kinds must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mention {
+    pub(super) what: Mentioned,
+    /// Where, in characters from the start of the formula.
+    pub(super) at: usize,
+}
+
+/// What a mentioned name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mentioned {
+    Variable(String),
+    Function(String),
+    Field(String),
+    Set(String),
+    Action(String),
+    State(String),
+    /// A value that a field is compared with: field, value.
+    Choice(String, String),
+}
+
+/// Why a text is not a formula, and where, in characters from its start.
+pub(super) struct NotAFormula {
+    pub(super) at: usize,
+    pub(super) message: String,
+}
+
+impl Formula {
+    /// Compiles a formula.
+    pub(super) fn compile(text: &str) -> Result<Self, Vec<NotAFormula>> {
+        let program = Program::compile(text).map_err(|wrong| {
+            let point = |(line, column): (isize, isize)| chars_before(text, line, column);
+            wrong
+                .errors
+                .into_iter()
+                .map(|error| NotAFormula { at: point(error.pos), message: error.msg })
+                .collect::<Vec<_>>()
+        })?;
+        let mut walk = Walk { program: &program, reads: Reads::default(), mentions: Vec::new() };
+        walk.visit(program.expression(), &mut Vec::new());
+        let Walk { reads, mentions, .. } = walk;
+        Ok(Self { text: text.to_owned(), program, reads, mentions })
+    }
+
+    /// The formula as written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it reads.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    pub(super) fn mentions(&self) -> &[Mention] {
+        &self.mentions
+    }
+
+    /// Whether it answers true.
+    pub(crate) fn holds(&self, about: &Context<'_, '_>) -> bool {
+        let answer = cel::Value::resolve_val(self.program.expression(), about);
+        answer
+            .is_ok_and(|answer| answer.downcast_ref::<CelBool>().is_some_and(|flag| *flag.inner()))
+    }
+
+    /// The whole number it answers.
+    pub(crate) fn number(&self, about: &Context<'_, '_>) -> Option<i64> {
+        let answer = cel::Value::resolve_val(self.program.expression(), about).ok()?;
+        answer.downcast_ref::<CelInt>().map(|number| *number.inner())
+    }
+
+    /// The text it answers.
+    pub(crate) fn words(&self, about: &Context<'_, '_>) -> Option<String> {
+        let answer = cel::Value::resolve_val(self.program.expression(), about).ok()?;
+        answer.downcast_ref::<CelString>().map(|text| text.inner().to_owned())
+    }
+}
+
+impl fmt::Debug for Formula {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The root context all formulas share: building one costs as much as forty evaluations.
+#[derive(Clone)]
+pub(super) struct Root(Arc<Context<'static, 'static>>);
+
+impl Root {
+    pub(super) fn new() -> Self {
+        let mut root = Context::default();
+        let free = "the standard library of CEL has no function of this name";
+        root.add_function("day", day).expect(free);
+        root.add_function("month", month).expect(free);
+        root.add_function("days_between", days_between).expect(free);
+        Self(Arc::new(root))
+    }
+
+    /// Lends `work` the context of one entry.
+    pub(super) fn with<T>(&self, scope: &Scope<'_>, work: impl FnOnce(&Context<'_, '_>) -> T) -> T {
+        let root: &Context<'_, '_> = &self.0;
+        let mut about = root.new_inner_scope();
+        about.set_variable_resolver(scope);
+        work(&about)
+    }
+}
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Root")
+    }
+}
+
+fn day(text: Arc<String>) -> Result<Arc<String>, ExecutionError> {
+    date_of(&text)?;
+    Ok(Arc::new(text[..10].to_owned()))
+}
+
+fn month(text: Arc<String>) -> Result<Arc<String>, ExecutionError> {
+    let head = text.get(..7).ok_or_else(|| not_a_date(&text))?;
+    date_of(&format!("{head}-01"))?;
+    Ok(Arc::new(head.to_owned()))
+}
+
+fn days_between(from: Arc<String>, to: Arc<String>) -> Result<i64, ExecutionError> {
+    let (from, to) = (date_of(&from)?, date_of(&to)?);
+    let span = from.until(to).map_err(|_| not_a_date("days_between"))?;
+    Ok(i64::from(span.get_days()))
+}
+
+fn date_of(text: &str) -> Result<Date, ExecutionError> {
+    let head = text.get(..10).ok_or_else(|| not_a_date(text))?;
+    head.parse().map_err(|_| not_a_date(text))
+}
+
+fn not_a_date(_: &str) -> ExecutionError {
+    ExecutionError::function_error("date", "not a date")
+}
+
+/// Characters before line and column (from 1 and 0 or 1, as the parser counts them).
+fn chars_before(text: &str, line: isize, column: isize) -> usize {
+    let above: usize = text
+        .split_inclusive('\n')
+        .take(usize::try_from(line - 1).unwrap_or(0))
+        .map(|line| line.chars().count())
+        .sum();
+    above + usize::try_from(column - 1).unwrap_or(0)
+}
+
+/// Collects what an expression reads and mentions.
+struct Walk<'p> {
+    program: &'p Program,
+    reads: Reads,
+    mentions: Vec<Mention>,
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, node: &IdedExpr, bound: &mut Vec<String>) {
+        match &node.expr {
+            Expr::Unspecified | Expr::Literal(_) => {}
+            Expr::Ident(name) => self.bare(node, name, bound),
+            Expr::Select(select) => {
+                let at = self.offset(node);
+                if !self.keyed(&select.operand, &select.field, at, bound) {
+                    self.visit(&select.operand, bound);
+                }
+            }
+            Expr::Call(call) => {
+                let is_operator = !call.func_name.starts_with(|c: char| c.is_ascii_alphabetic());
+                if !is_operator {
+                    self.mention(node, Mentioned::Function(call.func_name.clone()));
+                }
+                if let Some(target) = &call.target {
+                    self.visit(target, bound);
+                }
+                if let [left, right] = call.args.as_slice() {
+                    if call.func_name == operators::INDEX
+                        && let Some(key) = literal(right)
+                        && self.keyed(left, key, self.offset(node), bound)
+                    {
+                        return;
+                    }
+                    self.compared(&call.func_name, left, right, bound);
+                }
+                for arg in &call.args {
+                    self.visit(arg, bound);
+                }
+            }
+            Expr::List(list) => {
+                for element in &list.elements {
+                    self.visit(element, bound);
+                }
+            }
+            Expr::Map(map) => {
+                for entry in &map.entries {
+                    self.visit_entry(&entry.expr, bound);
+                }
+            }
+            Expr::Struct(made) => {
+                for entry in &made.entries {
+                    self.visit_entry(&entry.expr, bound);
+                }
+            }
+            Expr::Comprehension(loop_) => {
+                self.visit(&loop_.iter_range, bound);
+                self.visit(&loop_.accu_init, bound);
+                let before = bound.len();
+                bound.push(loop_.iter_var.clone());
+                bound.extend(loop_.iter_var2.clone());
+                bound.push(loop_.accu_var.clone());
+                self.visit(&loop_.loop_cond, bound);
+                self.visit(&loop_.loop_step, bound);
+                self.visit(&loop_.result, bound);
+                bound.truncate(before);
+            }
+        }
+    }
+
+    fn visit_entry(&mut self, entry: &cel::common::ast::EntryExpr, bound: &mut Vec<String>) {
+        match entry {
+            cel::common::ast::EntryExpr::StructField(field) => self.visit(&field.value, bound),
+            cel::common::ast::EntryExpr::MapEntry(pair) => {
+                self.visit(&pair.key, bound);
+                self.visit(&pair.value, bound);
+            }
+        }
+    }
+
+    /// `f.name`, `sets.name`, `at.name`, `since.name` and their forms with brackets.
+    fn keyed(&mut self, left: &IdedExpr, key: &str, at: usize, bound: &[String]) -> bool {
+        let Expr::Ident(variable) = &left.expr else { return false };
+        if bound.contains(variable) {
+            return false;
+        }
+        let key = key.to_owned();
+        let what = match variable.as_str() {
+            "f" => Mentioned::Field(key.clone()),
+            "sets" => Mentioned::Set(key.clone()),
+            "at" => Mentioned::Action(key.clone()),
+            "since" => Mentioned::State(key.clone()),
+            _ => return false,
+        };
+        match what {
+            Mentioned::Field(_) | Mentioned::Set(_) => {
+                self.reads.fields.insert(key);
+            }
+            _ => self.reads.steps = true,
+        }
+        self.mentions.push(Mention { what, at });
+        true
+    }
+
+    /// A variable that stands alone.
+    fn bare(&mut self, node: &IdedExpr, name: &str, bound: &[String]) {
+        if bound.iter().any(|known| known == name) {
+            return;
+        }
+        match name {
+            "f" | "sets" => self.reads.any_field = true,
+            "state" | "at" | "since" => self.reads.steps = true,
+            _ => self.mention(node, Mentioned::Variable(name.to_owned())),
+        }
+    }
+
+    /// `state == 'x'`, `state in ['x', 'y']` and the same for a field: the values must be known.
+    fn compared(&mut self, operator: &str, left: &IdedExpr, right: &IdedExpr, bound: &[String]) {
+        let (subject, values) = match operator {
+            operators::EQUALS | operators::NOT_EQUALS => match (literal(left), literal(right)) {
+                (None, Some(_)) => (left, vec![right]),
+                (Some(_), None) => (right, vec![left]),
+                _ => return,
+            },
+            operators::IN => match &right.expr {
+                Expr::List(list) => (left, list.elements.iter().collect()),
+                _ => return,
+            },
+            _ => return,
+        };
+        for value in values {
+            let Some(text) = literal(value) else { continue };
+            let what = match &subject.expr {
+                Expr::Ident(name) if name == "state" && !bound.contains(name) => {
+                    Mentioned::State(text.to_owned())
+                }
+                Expr::Select(select) if !select.test => match &select.operand.expr {
+                    Expr::Ident(name) if name == "f" && !bound.contains(name) => {
+                        Mentioned::Choice(select.field.clone(), text.to_owned())
+                    }
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            self.mention(value, what);
+        }
+    }
+
+    fn mention(&mut self, node: &IdedExpr, what: Mentioned) {
+        let at = self.offset(node);
+        self.mentions.push(Mention { what, at });
+    }
+
+    fn offset(&self, node: &IdedExpr) -> usize {
+        self.program.source_info().offset_for(node.id).map_or(0, |(start, _)| start as usize)
+    }
+}
+
+fn literal(node: &IdedExpr) -> Option<&str> {
+    match &node.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
+        _ => None,
+    }
+}

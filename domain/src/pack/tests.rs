@@ -1,0 +1,1 @@
+//! Packs as files: what loads, and what is refused where.
