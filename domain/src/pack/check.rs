@@ -257,6 +257,7 @@ impl<'d> Checker<'d> {
                 Mentioned::Variable(name) => ("variable of formulas", name, VARIABLES.to_vec()),
                 Mentioned::Function(name) => ("function of formulas", name, FUNCTIONS.to_vec()),
                 _ if !all => continue,
+                Mentioned::Action(_) | Mentioned::State(_) if words.flow_missing => continue,
                 Mentioned::Field(name) => {
                     ("field of these kinds", name, words.fields.iter().copied().collect())
                 }
@@ -266,6 +267,8 @@ impl<'d> Checker<'d> {
                 Mentioned::Action(name) => {
                     ("step of these kinds", name, words.actions.iter().copied().collect())
                 }
+                // An entry without workflow is in the empty state.
+                Mentioned::State(name) if name.is_empty() => continue,
                 Mentioned::State(name) => {
                     ("state of these kinds", name, words.states.iter().copied().collect())
                 }
@@ -339,6 +342,8 @@ struct Words<'d> {
     actions: BTreeSet<&'d str>,
     states: BTreeSet<&'d str>,
     choices: BTreeMap<&'d str, BTreeSet<&'d str>>,
+    /// Whether a kind names a workflow that is not there, which is a fault already.
+    flow_missing: bool,
 }
 
 impl<'d> Words<'d> {
@@ -357,10 +362,12 @@ impl<'d> Words<'d> {
                     words.choices.entry(&field.name).or_default().extend(values);
                 }
             }
-            let flow = kind.workflow.as_ref().and_then(|name| known.workflows.get(&*name.value));
-            if let Some((_, draft)) = flow {
+            let Some(flow) = &kind.workflow else { continue };
+            if let Some((_, draft)) = known.workflows.get(&*flow.value) {
                 words.actions.extend(draft.workflow.actions.iter().map(|action| &*action.name));
                 words.states.extend(draft.workflow.states.iter().map(|state| &*state.name));
+            } else {
+                words.flow_missing = true;
             }
         }
         words

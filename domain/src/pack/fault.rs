@@ -114,19 +114,24 @@ pub struct Nearest(pub Option<String>);
 impl Nearest {
     /// Picks the nearest of the known words.
     pub(crate) fn to<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut best: Option<(f64, &str)> = None;
-        for candidate in known {
-            let score = strsim::jaro_winkler(word, candidate);
-            if score >= NEAR_MIN && best.is_none_or(|(top, _)| score > top) {
-                best = Some((score, candidate));
-            }
-        }
-        Self(best.map(|(_, word)| word.to_owned()))
+        let near = |candidate: &&str| {
+            let slips = strsim::damerau_levenshtein(word, candidate);
+            slips <= SLIP_MIN.max(word.chars().count() / 3)
+                || strsim::jaro_winkler(word, candidate) >= LIKE_MIN
+        };
+        let best = known.into_iter().filter(near).min_by(|left, right| {
+            let slips = |other: &str| strsim::damerau_levenshtein(word, other);
+            let like = |other: &str| strsim::jaro_winkler(word, other);
+            slips(left).cmp(&slips(right)).then(like(right).total_cmp(&like(left)))
+        });
+        Self(best.map(str::to_owned))
     }
 }
 
-/// Below this likeness (Jaro-Winkler) a suggestion would mislead more than help.
-const NEAR_MIN: f64 = 0.75;
+/// A suggestion that is further off would mislead more than help: one slip of the finger, one for
+/// every three letters, or this likeness (Jaro-Winkler).
+const SLIP_MIN: usize = 1;
+const LIKE_MIN: f64 = 0.85;
 
 impl fmt::Display for Nearest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,6 +150,9 @@ mod tests {
     fn a_slip_of_the_finger_is_recognised_and_another_word_is_not() {
         let known = ["title", "category", "grid"];
         assert_eq!(Nearest::to("titel", known).0.as_deref(), Some("title"));
+        assert_eq!(Nearest::to("gird", known).0.as_deref(), Some("grid"));
+        assert_eq!(Nearest::to("dya", ["month", "day"]).0.as_deref(), Some("day"));
+        assert_eq!(Nearest::to("categories", known).0.as_deref(), Some("category"));
         assert_eq!(Nearest::to("zzz", known).0, None);
     }
 }

@@ -118,8 +118,8 @@ pub(super) fn read(source: &mut Source<'_>, text: &str) -> Draft {
     }
     let root = Part::root(&parsed);
     source.only(root, &["pack", "version", "label", "source", "kind", "workflow", "metric"]);
-    let version = source.number(root, "version");
-    if version.value < 1 && root.has("version") {
+    let version = source.number(root, "version").unwrap_or(Placed { value: 1, at: 0 });
+    if version.value < 1 {
         source.fault(version.at, Fault::OutOfRange { key: "version", wanted: "1 or more" });
     }
     let kinds = source.parts(root, "kind", "a kind");
@@ -296,7 +296,7 @@ fn action(source: &mut Source<'_>, part: Part<'_>) -> (Action, ActionPlaces) {
 fn metric(source: &mut Source<'_>, part: Part<'_>) -> MetricDraft {
     let shared = ["id", "name", "unit", "percent", "base"];
     let counts = if part.has("months_met") {
-        source.only(part, &[&shared[..], &["months_met"]].concat());
+        source.only(part, &[&shared[..], &["months_met", "period"]].concat());
         months_met(source, part)
     } else {
         let own =
@@ -334,7 +334,12 @@ fn months_met(source: &mut Source<'_>, part: Part<'_>) -> CountsDraft {
         return CountsDraft::MonthsMet { metric: Placed::default(), at_least: 1 };
     };
     source.only(rule, &["metric", "at_least"]);
-    let at_least = source.number(rule, "at_least").value;
+    if let Some(period) = source.opt_text(part, "period")
+        && period.value != "month"
+    {
+        source.fault(period.at, Fault::OutOfRange { key: "period", wanted: "\"month\"" });
+    }
+    let at_least = source.number(rule, "at_least").map_or(1, |number| number.value);
     CountsDraft::MonthsMet { metric: source.text(rule, "metric"), at_least }
 }
 

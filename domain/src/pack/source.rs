@@ -123,18 +123,19 @@ impl<'s> Source<'s> {
         value.as_bool().or_else(|| self.wrong(key, "true or false", value, span)).unwrap_or(false)
     }
 
-    /// A whole number that must be there.
-    pub(super) fn number(&mut self, part: Part<'_>, key: &'static str) -> Placed<i64> {
-        self.required(part, key, |source, part, key| {
-            let (value, span) = part.get(key)?;
-            let number = value
-                .as_integer()
-                .and_then(|digits| i64::from_str_radix(digits.as_str(), digits.radix()).ok());
-            match number {
-                Some(number) => Some(Placed { value: number, at: span.start }),
-                None => source.wrong(key, "a whole number", value, span),
-            }
-        })
+    /// A whole number that must be there; `None` is a fault already.
+    pub(super) fn number(&mut self, part: Part<'_>, key: &'static str) -> Option<Placed<i64>> {
+        let Some((value, span)) = part.get(key) else {
+            self.fault(part.at, Fault::MissingKey { table: part.what, key });
+            return None;
+        };
+        let number = value
+            .as_integer()
+            .and_then(|digits| i64::from_str_radix(digits.as_str(), digits.radix()).ok());
+        match number {
+            Some(number) => Some(Placed { value: number, at: span.start }),
+            None => self.wrong(key, "a whole number", value, span),
+        }
     }
 
     /// A list of texts that may be there.
