@@ -5,9 +5,11 @@
 //! document itself. Automerge is its judge: a property test and the background audit compare the
 //! two. It refuses to hold a change it has not checked.
 
+mod judge;
 mod read;
 mod row;
 
+pub use judge::Difference;
 pub use read::{ENTRY_SET_SEPARATOR, STEP_PREFIX, entry_of, step_key, step_value};
 pub use row::RowError;
 

@@ -134,6 +134,11 @@ impl Refusal {
 /// A change's hash covers its type, length and data: everything behind magic and checksum.
 const HASHED_FROM: usize = 8;
 
+/// The hash of a change chunk's bytes, whatever they are; `None` for bytes too short to have one.
+pub fn hash_of(bytes: &[u8]) -> Option<ChangeHash> {
+    bytes.get(HASHED_FROM..).map(|body| ChangeHash(Sha256::digest(body).into()))
+}
+
 /// Takes bytes from a peer apart, or says why not. `claimed` is the hash the sender named.
 ///
 /// Never panics, and costs time in proportion to `bytes`, which is capped.
@@ -148,6 +153,11 @@ pub fn parse(bytes: &Bytes, claimed: &ChangeHash) -> Result<Change, Refusal> {
     }
     scan::bounded_runs(data)?;
     fence::run(|| parse_fenced(bytes, *claimed)).unwrap_or(Err(Refusal::Malformed))
+}
+
+/// Runs `work` behind the panic fence; `None` if it panicked.
+pub(crate) fn fenced<T>(work: impl FnOnce() -> T) -> Option<T> {
+    fence::run(work)
 }
 
 fn parse_fenced(bytes: &Bytes, hash: ChangeHash) -> Result<Change, Refusal> {

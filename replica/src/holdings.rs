@@ -65,6 +65,8 @@ pub trait Holdings {
     fn cursor(&self, peer: &PeerName, space: &Space) -> Option<Cursor>;
     /// Remembers how far; need not be durable.
     fn set_cursor(&mut self, peer: &PeerName, space: &Space, cursor: Cursor);
+    /// Remembers that a peer holds everything up to this place; need not be durable.
+    fn set_acked(&mut self, peer: &PeerName, space: &Space, seq: u64);
     /// Digest of the changes this machine has refused for good from a peer.
     fn refused_from(&self, peer: &PeerName, space: &Space) -> Digest;
     /// Digest of this machine's changes that a peer has refused for good.

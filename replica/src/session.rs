@@ -48,6 +48,8 @@ pub(crate) struct Session {
 #[derive(Debug)]
 struct InFlight {
     number: u64,
+    /// Our journal up to here is with the peer once this and all before it are acknowledged.
+    end: u64,
     items: Vec<(ChangeHash, u64)>,
 }
 
@@ -103,6 +105,7 @@ impl Session {
         if self.agrees(holdings) {
             let cursor = Cursor { epoch: peer_epoch, seq: told.head, chain: told.chain };
             holdings.set_cursor(&self.peer, &self.space, cursor);
+            holdings.set_acked(&self.peer, &self.space, ours.head);
             (self.sent, self.told, self.heard_last) = (ours.head, ours.head, true);
             return;
         }
@@ -233,6 +236,7 @@ impl Session {
             }
         }
         self.peer_held = Some(ack.held);
+        holdings.set_acked(&self.peer, &self.space, batch.end);
         Ok(())
     }
 
@@ -285,7 +289,7 @@ impl Session {
         self.number += 1;
         let number = self.number;
         let marks = placed.iter().map(|placed| (placed.item.hash, placed.seq)).collect();
-        self.in_flight.push_back(InFlight { number, items: marks });
+        self.in_flight.push_back(InFlight { number, end: self.sent, items: marks });
         let items: Vec<Item> = placed.into_iter().map(|placed| placed.item).collect();
         let batch = Batch { space: self.space.clone(), to, number, items, last, held };
         effects.push(Effect::Send { link, frame: Frame::Batch(batch) });

@@ -109,6 +109,7 @@ impl Holdings for Memory {
     fn set_cursor(&mut self, peer: &PeerName, _: &Space, cursor: Cursor) {
         self.cursors.insert(peer.clone(), cursor);
     }
+    fn set_acked(&mut self, _: &PeerName, _: &Space, _: u64) {}
     fn refused_from(&self, peer: &PeerName, _: &Space) -> Digest {
         self.refused_from.get(peer).copied().unwrap_or_default()
     }

@@ -1,0 +1,418 @@
+//! The books of one machine: its journal and everything read from it, behind the gate.
+//!
+//! A change from a peer is judged here before it is staged; what is staged becomes durable with
+//! the turn's commit and only then is spoken of. It refuses to know about links: the replica asks
+//! it through [`Holdings`].
+
+mod admit;
+mod notes;
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use linli_domain::change::Change;
+use linli_domain::digest::Digest;
+use linli_domain::hlc::{Clock, Hlc};
+use linli_domain::id::{AuthorId, ChangeHash, EntryId, EpochId, PeerName, Role, Space};
+use linli_domain::seal::KeyRing;
+use linli_replica::frame::{AuthorGrant, Cursor, Item};
+use linli_replica::holdings::{Admission, Held, Holdings, Placed};
+use linli_store::disk::Disk;
+use linli_store::journal::{AppendError, CommitError, Head, Record};
+use linli_store::store::Store;
+use linli_store::views::Views;
+
+pub use notes::{RefusedHere, RefusedThere};
+pub use rows::Row;
+
+use crate::half::Half;
+use crate::limits::{CLOCK_DRIFT_MILLIS_MAX, UNSENT_COUNTED_MAX};
+use crate::shelf::Shelf;
+
+/// The books of one machine.
+#[derive(Debug)]
+pub struct Books<D: Disk, V: Views> {
+    pub(crate) store: Store<D, V>,
+    me: PeerName,
+    epoch: EpochId,
+    ring: Option<Arc<KeyRing>>,
+    clock: Clock,
+    now_millis: u64,
+    spaces: BTreeMap<Space, SpaceBook>,
+    authors: BTreeMap<Space, BTreeMap<AuthorId, String>>,
+    cursors: BTreeMap<(PeerName, Space), Cursor>,
+    cursors_dirty: BTreeSet<(PeerName, Space)>,
+    /// How far each peer holds our journal.
+    acked: BTreeMap<(PeerName, Space), u64>,
+    acked_dirty: BTreeSet<(PeerName, Space)>,
+    /// Peers' changes refused here, and ours refused by peers.
+    refusals: notes::Refusals,
+    /// Entries whose figures are to be measured again, with the document keys that changed.
+    touched: BTreeMap<(Space, EntryId), BTreeSet<String>>,
+    /// What went wrong and cannot be answered to anyone; said once by the shell.
+    troubles: Vec<BooksTrouble>,
+}
+
+/// A space as these books hold it.
+#[derive(Debug, Default)]
+struct SpaceBook {
+    /// Staged changes included.
+    head: Head,
+    shelf: Shelf,
+}
+
+/// What went wrong inside and is for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BooksTrouble {
+    /// A journal read failed; the space or entry is named.
+    Read(String),
+    /// A view failed; it will be rebuilt at the next start.
+    View(String),
+    /// A peer uses an author's identity twice: a copied disk or a restored backup.
+    Fork {
+        /// The entry it showed in.
+        entry: EntryId,
+        /// The peer that sent it.
+        from: PeerName,
+    },
+}
+
+impl<D: Disk, V: Views> Books<D, V> {
+    /// Takes over an opened store. [`Self::replay`] until it gives false comes next, then
+    /// [`Self::begin`].
+    pub fn open(
+        store: Store<D, V>,
+        me: PeerName,
+        ring: Option<Arc<KeyRing>>,
+        now_millis: u64,
+    ) -> Self {
+        let mut books = Self {
+            store,
+            me,
+            epoch: EpochId::default(),
+            ring,
+            clock: Clock::default(),
+            now_millis,
+            spaces: BTreeMap::new(),
+            authors: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            cursors_dirty: BTreeSet::new(),
+            acked: BTreeMap::new(),
+            acked_dirty: BTreeSet::new(),
+            refusals: notes::Refusals::default(),
+            touched: BTreeMap::new(),
+            troubles: Vec::new(),
+        };
+        books.load_notes();
+        let heads: Vec<(Space, Head)> =
+            books.store.journal().spaces().map(|(space, head)| (space.clone(), head)).collect();
+        for (space, head) in heads {
+            books.spaces.entry(space).or_default().head = head;
+        }
+        books.load_cursors();
+        books
+    }
+
+    /// Ends the opening. `fresh_epoch` is used only if the store has none yet.
+    pub fn begin(&mut self, fresh_epoch: [u8; 16]) -> Result<(), AppendError> {
+        if self.epoch == EpochId::default() {
+            self.epoch = EpochId(fresh_epoch);
+            self.store.append_note(notes::EPOCH, &fresh_epoch)?;
+        }
+        Ok(())
+    }
+
+    /// Applies up to `max` records that the views lack; false once there are none left.
+    pub fn replay(&mut self, max: usize) -> bool {
+        let records = match self.store.replay_next(max) {
+            Ok(records) => records,
+            Err(error) => {
+                self.troubles.push(BooksTrouble::Read(error.to_string()));
+                return false;
+            }
+        };
+        for record in &records {
+            self.replay_one(record);
+        }
+        !records.is_empty()
+    }
+
+    /// This machine.
+    pub fn me(&self) -> &PeerName {
+        &self.me
+    }
+
+    /// The community's key ring, once this machine has it.
+    pub fn ring(&self) -> Option<Arc<KeyRing>> {
+        self.ring.clone()
+    }
+
+    /// Takes the ring that an approved desk handed over.
+    pub(crate) fn set_ring(&mut self, ring: Arc<KeyRing>) {
+        self.ring = Some(ring);
+    }
+
+    /// The wall clock for this turn.
+    pub fn set_now(&mut self, now_millis: u64) {
+        self.now_millis = now_millis;
+    }
+
+    /// The wall clock of this turn, in milliseconds since 1970.
+    pub fn now_millis(&self) -> u64 {
+        self.now_millis
+    }
+
+    /// The next point of the hybrid logical clock.
+    pub fn tick_clock(&mut self) -> Hlc {
+        self.clock.tick(self.now_millis)
+    }
+
+    /// The last point of the hybrid logical clock.
+    pub fn last_clock(&self) -> Hlc {
+        self.clock.last()
+    }
+
+    /// Makes everything staged durable.
+    pub fn commit(&mut self) -> Result<(), CommitError> {
+        self.store.commit()
+    }
+
+    /// The half of an entry in a space, read from its row if it is not at hand.
+    pub fn half(&mut self, space: &Space, entry: &EntryId) -> &Half {
+        self.half_mut(space, entry)
+    }
+
+    /// Spaces with anything in them, and their heads, staged changes included.
+    pub fn heads(&self) -> impl Iterator<Item = (&Space, Head)> {
+        self.spaces.iter().map(|(space, book)| (space, book.head))
+    }
+
+    /// Stages a change made on this machine. It must fit its document.
+    pub fn stage_own(
+        &mut self,
+        space: &Space,
+        entry: &EntryId,
+        change: &Change,
+    ) -> Result<(), AppendError> {
+        self.stage(space, entry, 0, change.hash, change.bytes.clone())?;
+        self.apply(space, entry, change);
+        Ok(())
+    }
+
+    /// Stages a sealed change made on this machine, with the envelope it travels in.
+    pub fn stage_own_sealed(
+        &mut self,
+        space: &Space,
+        entry: &EntryId,
+        change: &Change,
+        envelope: Bytes,
+    ) -> Result<(), AppendError> {
+        let hash = linli_domain::seal::envelope_hash(&envelope);
+        self.stage(space, entry, 0, hash, envelope)?;
+        self.half_mut(space, entry).seals.push(hash);
+        self.apply(space, entry, change);
+        Ok(())
+    }
+
+    /// Changes made here that no hub is known to hold, counted up to a bound.
+    pub fn unsent(&mut self) -> u64 {
+        let hub_has = |books: &Self, space: &Space| {
+            let hubs = books.acked.iter().filter(|((peer, at), _)| {
+                peer.role() != Role::Node && at == space
+            });
+            hubs.map(|(_, seq)| *seq).max().unwrap_or(0)
+        };
+        let spaces: Vec<Space> = self.spaces.keys().cloned().collect();
+        let mut unsent = 0;
+        for space in spaces {
+            let after = hub_has(self, &space);
+            let records = self.read(&space, after, UNSENT_COUNTED_MAX, usize::MAX);
+            unsent += records.iter().filter(|placed| placed.origin == 0).count() as u64;
+        }
+        unsent
+    }
+
+    /// Entries touched since the last call, with the keys that changed.
+    pub fn take_touched(&mut self, max: usize) -> Vec<((Space, EntryId), BTreeSet<String>)> {
+        let mut taken = Vec::new();
+        while taken.len() < max {
+            let Some(first) = self.touched.pop_first() else { break };
+            taken.push(first);
+        }
+        taken
+    }
+
+    /// Whether entries wait to be measured.
+    pub fn has_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// Notes that something went wrong.
+    pub fn trouble(&mut self, trouble: BooksTrouble) {
+        self.troubles.push(trouble);
+    }
+
+    /// What went wrong since the last call.
+    pub fn take_troubles(&mut self) -> Vec<BooksTrouble> {
+        std::mem::take(&mut self.troubles)
+    }
+
+    fn half_mut(&mut self, space: &Space, entry: &EntryId) -> &mut Half {
+        let at_hand =
+            self.spaces.get(space).is_some_and(|book| book.shelf.peek(entry).is_some());
+        let half = if at_hand { None } else { Some(self.load_half(space, entry)) };
+        if !self.spaces.contains_key(space) {
+            self.spaces.insert(space.clone(), SpaceBook::default());
+        }
+        let book = self.spaces.get_mut(space).expect("inserted above");
+        match half {
+            Some(half) => book.shelf.put(entry.clone(), half),
+            None => book.shelf.get(entry).expect("peeked above"),
+        }
+    }
+
+    fn stage(
+        &mut self,
+        space: &Space,
+        entry: &EntryId,
+        origin: u64,
+        hash: ChangeHash,
+        bytes: Bytes,
+    ) -> Result<u64, AppendError> {
+        let seq = self.store.append(space, origin, entry, &hash, &bytes)?;
+        if !self.spaces.contains_key(space) {
+            self.spaces.insert(space.clone(), SpaceBook::default());
+        }
+        let book = self.spaces.get_mut(space).expect("inserted above");
+        book.head = book.head.after(&hash);
+        book.shelf.mark(entry);
+        Ok(seq)
+    }
+
+    /// Applies a change that fits to its document, and notes what it touched.
+    fn apply(&mut self, space: &Space, entry: &EntryId, change: &Change) {
+        let keys = self.half_mut(space, entry).doc.apply(change);
+        for key in &keys {
+            let step = key.strip_prefix(linli_domain::doc::STEP_PREFIX);
+            let hlc = step.and_then(|id| linli_domain::entry::StepId(id.to_owned()).hlc());
+            if let Some(hlc) = hlc {
+                self.clock.see(hlc, self.now_millis, CLOCK_DRIFT_MILLIS_MAX);
+            }
+        }
+        if let Some(book) = self.spaces.get_mut(space) {
+            book.shelf.mark(entry);
+        }
+        self.touched.entry((space.clone(), entry.clone())).or_default().extend(keys);
+    }
+}
+
+impl<D: Disk, V: Views> Holdings for Books<D, V> {
+    fn epoch(&self) -> EpochId {
+        self.epoch
+    }
+
+    fn held(&self, space: &Space) -> Held {
+        let head = self.spaces.get(space).map(|book| book.head).unwrap_or_default();
+        Held { digest: head.digest, head: head.seq, chain: head.chain }
+    }
+
+    fn chain_at(&mut self, space: &Space, seq: u64) -> Option<u64> {
+        match self.store.chain_at(space, seq) {
+            Ok(chain) => chain,
+            Err(error) => {
+                self.troubles.push(BooksTrouble::Read(format!("{space} {seq}: {error}")));
+                None
+            }
+        }
+    }
+
+    fn read(&mut self, space: &Space, after: u64, items: usize, bytes: usize) -> Vec<Placed> {
+        match self.store.read(space, after, items, bytes) {
+            Ok(records) => records.into_iter().map(placed).collect(),
+            Err(error) => {
+                self.troubles.push(BooksTrouble::Read(format!("{space}: {error}")));
+                Vec::new()
+            }
+        }
+    }
+
+    fn read_one(&mut self, space: &Space, seq: u64) -> Option<Placed> {
+        self.record(space, seq).map(placed)
+    }
+
+    fn hashes(&mut self, space: &Space) -> Vec<(ChangeHash, u64)> {
+        match self.store.hashes(space) {
+            Ok(mut hashes) => {
+                hashes.sort_unstable();
+                hashes
+            }
+            Err(error) => {
+                self.troubles.push(BooksTrouble::Read(format!("{space}: {error}")));
+                Vec::new()
+            }
+        }
+    }
+
+    fn admit(&mut self, space: &Space, from: &PeerName, item: &Item) -> Admission {
+        self.admit_item(space, from, item)
+    }
+
+    fn cursor(&self, peer: &PeerName, space: &Space) -> Option<Cursor> {
+        self.cursors.get(&(peer.clone(), space.clone())).copied()
+    }
+
+    fn set_cursor(&mut self, peer: &PeerName, space: &Space, cursor: Cursor) {
+        let key = (peer.clone(), space.clone());
+        if self.cursors.insert(key.clone(), cursor) != Some(cursor) {
+            self.cursors_dirty.insert(key);
+        }
+    }
+
+    fn set_acked(&mut self, peer: &PeerName, space: &Space, seq: u64) {
+        let key = (peer.clone(), space.clone());
+        if self.acked.insert(key.clone(), seq) != Some(seq) {
+            self.acked_dirty.insert(key);
+        }
+    }
+
+    fn refused_from(&self, peer: &PeerName, space: &Space) -> Digest {
+        self.refusals.digest_from(peer, space)
+    }
+
+    fn refused_by(&self, peer: &PeerName, space: &Space) -> Digest {
+        self.refusals.digest_by(peer, space)
+    }
+
+    fn note_refused_by(&mut self, peer: &PeerName, space: &Space, hash: ChangeHash, reason: &str) {
+        self.write_refused_by(peer, space, hash, reason);
+    }
+
+    fn authors(&self, space: &Space) -> Vec<AuthorGrant> {
+        self.author_grants(space)
+    }
+
+    fn grant(&mut self, grants: &[AuthorGrant]) {
+        for grant in grants {
+            self.grant_author(grant);
+        }
+    }
+}
+
+impl<D: Disk, V: Views> Books<D, V> {
+    fn record(&mut self, space: &Space, seq: u64) -> Option<Record> {
+        match self.store.read_one(space, seq) {
+            Ok(record) => record,
+            Err(error) => {
+                self.troubles.push(BooksTrouble::Read(format!("{space} {seq}: {error}")));
+                None
+            }
+        }
+    }
+}
+
+fn placed(record: Record) -> Placed {
+    let Record { seq, origin, entry, hash, bytes, .. } = record;
+    Placed { seq, origin, item: Item { entry, hash, bytes } }
+}

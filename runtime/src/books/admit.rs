@@ -1,0 +1,211 @@
+//! Judging what peers send, before anything of it is durable.
+
+use linli_domain::change::Change;
+use linli_domain::doc::Fit;
+use linli_domain::gate::{self, Refusal};
+use linli_domain::id::{EntryId, PeerName, Space};
+use linli_domain::limits::CHANGE_BYTES_MAX;
+use linli_domain::seal;
+use linli_replica::frame::Item;
+use linli_replica::holdings::Admission;
+use linli_replica::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
+use linli_replica::session::origin_of;
+use linli_store::disk::Disk;
+use linli_store::journal::Record;
+use linli_store::views::Views;
+
+use super::{Books, BooksTrouble};
+
+impl<D: Disk, V: Views> Books<D, V> {
+    pub(super) fn admit_item(
+        &mut self,
+        space: &Space,
+        from: &PeerName,
+        item: &Item,
+    ) -> Admission {
+        if self.half(space, &item.entry).holds(&item.hash) {
+            return Admission::Known;
+        }
+        if let Some(reason) = self.refusals.reason(space, &item.hash) {
+            return self.refuse(space, from, item, reason);
+        }
+        let verdict = if space.is_sealed() {
+            self.admit_sealed(space, from, item)
+        } else {
+            self.admit_open(space, from, item)
+        };
+        match verdict {
+            Ok(admission) => admission,
+            Err(reason) => self.refuse(space, from, item, reason),
+        }
+    }
+
+    fn admit_open(
+        &mut self,
+        space: &Space,
+        from: &PeerName,
+        item: &Item,
+    ) -> Result<Admission, Refusal> {
+        let change = gate::parse(&item.bytes, &item.hash)?;
+        if !self.may_write(space, change.actor.author()) {
+            return Err(Refusal::UnknownAuthor);
+        }
+        match self.half(space, &item.entry).doc.check(&change)? {
+            Fit::Known => Ok(Admission::Known),
+            Fit::Missing(missing) => {
+                let lost = missing.iter().any(|dep| self.refusals.reason(space, dep).is_some());
+                if lost { Err(Refusal::DependsOnRefused) } else { Ok(Admission::Missing) }
+            }
+            Fit::Fits => {
+                self.stage_from(space, from, item)?;
+                self.apply(space, &item.entry, &change);
+                Ok(Admission::Taken)
+            }
+        }
+    }
+
+    /// An envelope is taken on its form alone, with or without the key: every machine of the
+    /// community must hold the same set. What it says is judged when it is opened.
+    fn admit_sealed(
+        &mut self,
+        space: &Space,
+        from: &PeerName,
+        item: &Item,
+    ) -> Result<Admission, Refusal> {
+        if item.bytes.len() > seal::ENVELOPE_BYTES_MAX.max(CHANGE_BYTES_MAX) {
+            return Err(Refusal::TooLarge);
+        }
+        if seal::envelope_hash(&item.bytes) != item.hash {
+            return Err(Refusal::WrongHash);
+        }
+        let head = seal::inspect(&item.bytes).map_err(|_| Refusal::BadEnvelope)?;
+        if !self.may_write(space, head.sender) {
+            return Err(Refusal::UnknownAuthor);
+        }
+        let seq = self.stage_from(space, from, item)?;
+        let half = self.half_mut(space, &item.entry);
+        half.seals.push(item.hash);
+        half.unread.push(seq);
+        self.read_sealed(space, &item.entry, Some((seq, &item.bytes)));
+        Ok(Admission::Taken)
+    }
+
+    fn stage_from(
+        &mut self,
+        space: &Space,
+        from: &PeerName,
+        item: &Item,
+    ) -> Result<u64, Refusal> {
+        self.stage(space, &item.entry, origin_of(from), item.hash, item.bytes.clone())
+            .map_err(|_| Refusal::TooLarge)
+    }
+
+    /// Opens what can be opened of an entry's unread envelopes. `fresh` is the record just taken,
+    /// whose bytes are at hand before the journal can give them.
+    pub(super) fn read_sealed(
+        &mut self,
+        space: &Space,
+        entry: &EntryId,
+        fresh: Option<(u64, &bytes::Bytes)>,
+    ) {
+        let Some(ring) = self.ring.clone() else { return };
+        loop {
+            let unread = self.half(space, entry).unread.clone();
+            let mut progress = false;
+            for seq in unread {
+                let bytes = match fresh {
+                    Some((at, bytes)) if at == seq => Some(bytes.clone()),
+                    _ => self.record(space, seq).map(|record| record.bytes),
+                };
+                let Some(bytes) = bytes else { continue };
+                let Ok(plain) = seal::open(&ring, space, entry, &bytes) else { continue };
+                if self.apply_opened(space, entry, &plain) {
+                    self.half_mut(space, entry).unread.retain(|at| *at != seq);
+                    progress = true;
+                }
+            }
+            if !progress {
+                return;
+            }
+        }
+    }
+
+    /// Opens every envelope of a space that waits, in journal order.
+    pub(crate) fn read_all_sealed(&mut self, space: &Space) {
+        let mut after = 0;
+        loop {
+            let records = match self.store.read(space, after, BATCH_ITEMS_MAX, BATCH_BYTES_MAX) {
+                Ok(records) => records,
+                Err(error) => {
+                    self.troubles.push(BooksTrouble::Read(error.to_string()));
+                    return;
+                }
+            };
+            let Some(last) = records.last() else { return };
+            after = last.seq;
+            for record in records {
+                if self.half(space, &record.entry).unread.contains(&record.seq) {
+                    self.read_sealed(space, &record.entry, Some((record.seq, &record.bytes)));
+                }
+            }
+        }
+    }
+
+    /// Applies an opened change if it fits; true if it needs no further look.
+    fn apply_opened(&mut self, space: &Space, entry: &EntryId, plain: &bytes::Bytes) -> bool {
+        let Some(hash) = gate::hash_of(plain) else { return false };
+        let Ok(change) = gate::parse(plain, &hash) else { return false };
+        match self.half(space, entry).doc.check(&change) {
+            Ok(Fit::Fits) => {
+                self.apply(space, entry, &change);
+                true
+            }
+            Ok(Fit::Known) => true,
+            Ok(Fit::Missing(_)) | Err(_) => false,
+        }
+    }
+
+    /// Replays a durable record into a half whose row may or may not have it already.
+    pub(super) fn replay_one(&mut self, record: &Record) {
+        let (space, entry) = (&record.space, &record.entry);
+        if self.half(space, entry).holds(&record.hash) {
+            return;
+        }
+        if space.is_sealed() {
+            let half = self.half_mut(space, entry);
+            half.seals.push(record.hash);
+            half.unread.push(record.seq);
+            if let Some(book) = self.spaces.get_mut(space) {
+                book.shelf.mark(entry);
+            }
+            self.read_sealed(space, entry, Some((record.seq, &record.bytes)));
+            return;
+        }
+        let parsed = gate::parse(&record.bytes, &record.hash);
+        let fits = |change: &Change, books: &mut Self| {
+            books.half(space, entry).doc.check(change) == Ok(Fit::Fits)
+        };
+        match parsed {
+            Ok(change) if fits(&change, self) => self.apply(space, entry, &change),
+            _ => self.troubles.push(BooksTrouble::Read(format!(
+                "{space} {} {entry}: a durable change does not fit its document",
+                record.seq
+            ))),
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        space: &Space,
+        from: &PeerName,
+        item: &Item,
+        reason: Refusal,
+    ) -> Admission {
+        if reason == Refusal::Fork {
+            let (entry, from) = (item.entry.clone(), from.clone());
+            self.troubles.push(BooksTrouble::Fork { entry, from });
+        }
+        self.write_refused_from(from, space, item, reason);
+        Admission::Refused(reason)
+    }
+}

@@ -1,0 +1,213 @@
+//! Small durable facts in the journal's notes: the epoch, who may write, and what was refused.
+
+use std::collections::BTreeMap;
+
+use linli_domain::digest::Digest;
+use linli_domain::gate::Refusal;
+use linli_domain::id::{AuthorId, ChangeHash, EntryId, EpochId, PeerName, Space};
+use linli_replica::frame::{AuthorGrant, Item};
+use linli_store::disk::Disk;
+use linli_store::views::Views;
+use serde::{Deserialize, Serialize};
+
+use super::Books;
+use crate::limits::REFUSED_KEPT_MAX;
+
+pub(super) const EPOCH: &str = "epoch";
+const AUTHOR: &str = "author ";
+const REFUSED_HERE: &str = "refused-here ";
+const REFUSED_THERE: &str = "refused-there ";
+
+/// A peer's change that was refused here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedHere {
+    /// Who sent it.
+    pub from: PeerName,
+    /// The space.
+    pub space: Space,
+    /// The entry it named.
+    pub entry: EntryId,
+    /// Reason code.
+    pub reason: String,
+}
+
+/// A change of ours that a peer refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedThere {
+    /// Who refused it.
+    pub by: PeerName,
+    /// The space.
+    pub space: Space,
+    /// Reason code.
+    pub reason: String,
+}
+
+/// What was refused, here and there, by hash.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    here: BTreeMap<(ChangeHash, PeerName, Space), RefusedHere>,
+    there: BTreeMap<(ChangeHash, PeerName, Space), RefusedThere>,
+}
+
+impl Refusals {
+    pub(super) fn digest_from(&self, peer: &PeerName, space: &Space) -> Digest {
+        let mine = |(_, from, at): &&(ChangeHash, PeerName, Space)| from == peer && at == space;
+        self.here.keys().filter(mine).map(|(hash, _, _)| *hash).collect()
+    }
+
+    pub(super) fn digest_by(&self, peer: &PeerName, space: &Space) -> Digest {
+        let theirs = |(_, by, at): &&(ChangeHash, PeerName, Space)| by == peer && at == space;
+        self.there.keys().filter(theirs).map(|(hash, _, _)| *hash).collect()
+    }
+
+    /// Why a change was refused here before, by whomever it came.
+    pub(super) fn reason(&self, space: &Space, hash: &ChangeHash) -> Option<Refusal> {
+        if self.here.is_empty() {
+            return None;
+        }
+        self.here
+            .iter()
+            .skip_while(|((known, _, _), _)| known < hash)
+            .take_while(|((known, _, _), _)| known == hash)
+            .find(|((_, _, at), _)| at == space)
+            .and_then(|(_, refused)| Refusal::from_code(&refused.reason))
+    }
+}
+
+impl<D: Disk, V: Views> Books<D, V> {
+    pub(super) fn load_notes(&mut self) {
+        if let Some(epoch) = self.store.journal().note(EPOCH).and_then(EpochId::from_slice) {
+            self.epoch = epoch;
+        }
+        let authors: Vec<(String, Vec<u8>)> = self.notes(AUTHOR);
+        for (key, name) in authors {
+            let place = key.split_once(' ').and_then(|(space, author)| {
+                Some((Space::parse(space).ok()?, parse_hex::<8>(author)?))
+            });
+            if let Some((space, author)) = place {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                self.authors.entry(space).or_default().insert(AuthorId(author), name);
+            }
+        }
+        for (key, value) in self.notes(REFUSED_HERE) {
+            let hash = key.split_once(' ').and_then(|(hash, _)| parse_hex(hash)).map(ChangeHash);
+            let refused = serde_json::from_slice::<RefusedHere>(&value).ok();
+            if let (Some(hash), Some(refused)) = (hash, refused) {
+                let place = (hash, refused.from.clone(), refused.space.clone());
+                self.refusals.here.insert(place, refused);
+            }
+        }
+        for (key, value) in self.notes(REFUSED_THERE) {
+            let hash = key.split_once(' ').and_then(|(hash, _)| parse_hex(hash)).map(ChangeHash);
+            let refused = serde_json::from_slice::<RefusedThere>(&value).ok();
+            if let (Some(hash), Some(refused)) = (hash, refused) {
+                let place = (hash, refused.by.clone(), refused.space.clone());
+                self.refusals.there.insert(place, refused);
+            }
+        }
+    }
+
+    /// Peers' changes refused here, by hash.
+    pub fn refused_here(&self) -> impl Iterator<Item = (ChangeHash, &RefusedHere)> {
+        self.refusals.here.iter().map(|((hash, _, _), refused)| (*hash, refused))
+    }
+
+    /// Our changes that peers refused, by hash.
+    pub fn refused_there(&self) -> impl Iterator<Item = (ChangeHash, &RefusedThere)> {
+        self.refusals.there.iter().map(|((hash, _, _), refused)| (*hash, refused))
+    }
+
+    pub(super) fn may_write(&self, space: &Space, author: AuthorId) -> bool {
+        self.authors.get(space).is_some_and(|known| known.contains_key(&author))
+    }
+
+    pub(super) fn author_grants(&self, space: &Space) -> Vec<AuthorGrant> {
+        let known = self.authors.get(space);
+        let grant = |(author, name): (&AuthorId, &String)| AuthorGrant {
+            space: space.clone(),
+            author: *author,
+            name: name.clone(),
+        };
+        known.into_iter().flatten().map(grant).collect()
+    }
+
+    /// The machine behind an author in a space, if it is known.
+    pub fn author_name(&self, space: &Space, author: AuthorId) -> Option<&str> {
+        self.authors.get(space)?.get(&author).map(String::as_str)
+    }
+
+    /// Lets a machine write in a space; true if it could not before.
+    pub fn grant_author(&mut self, grant: &AuthorGrant) -> bool {
+        let known = self.authors.entry(grant.space.clone()).or_default();
+        if known.insert(grant.author, grant.name.clone()).as_ref() == Some(&grant.name) {
+            return false;
+        }
+        let key = format!("{AUTHOR}{} {}", grant.space, grant.author);
+        self.keep_note(&key, grant.name.as_bytes());
+        true
+    }
+
+    pub(super) fn write_refused_from(
+        &mut self,
+        from: &PeerName,
+        space: &Space,
+        item: &Item,
+        reason: Refusal,
+    ) {
+        let place = (item.hash, from.clone(), space.clone());
+        if self.refusals.here.contains_key(&place) || self.refusals.here.len() >= REFUSED_KEPT_MAX {
+            return;
+        }
+        let refused = RefusedHere {
+            from: from.clone(),
+            space: space.clone(),
+            entry: item.entry.clone(),
+            reason: reason.code().to_owned(),
+        };
+        let key = format!("{REFUSED_HERE}{} {}", item.hash, from.author());
+        let value = serde_json::to_vec(&refused).expect("names and texts serialise");
+        self.keep_note(&key, &value);
+        self.refusals.here.insert(place, refused);
+    }
+
+    pub(super) fn write_refused_by(
+        &mut self,
+        by: &PeerName,
+        space: &Space,
+        hash: ChangeHash,
+        reason: &str,
+    ) {
+        let place = (hash, by.clone(), space.clone());
+        if self.refusals.there.contains_key(&place)
+            || self.refusals.there.len() >= REFUSED_KEPT_MAX
+        {
+            return;
+        }
+        let reason = reason.chars().take(64).collect();
+        let refused = RefusedThere { by: by.clone(), space: space.clone(), reason };
+        let key = format!("{REFUSED_THERE}{hash} {}", by.author());
+        let value = serde_json::to_vec(&refused).expect("names and texts serialise");
+        self.keep_note(&key, &value);
+        self.refusals.there.insert(place, refused);
+    }
+
+    /// Keeps a fact; one that cannot be kept is a trouble for the log, and is kept in memory.
+    pub(super) fn keep_note(&mut self, key: &str, value: &[u8]) {
+        if let Err(error) = self.store.append_note(key, value) {
+            self.troubles.push(super::BooksTrouble::Read(format!("a note: {error}")));
+        }
+    }
+
+    fn notes(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+        let rest = |key: &str| key.strip_prefix(prefix).unwrap_or(key).to_owned();
+        self.store
+            .journal()
+            .notes_with_prefix(prefix)
+            .map(|(key, value)| (rest(key), value.to_vec()))
+            .collect()
+    }
+}
+
+fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
+}

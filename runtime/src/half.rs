@@ -1,0 +1,81 @@
+//! One half of an entry as a machine holds it: the document, and for sealed halves the envelopes
+//! it came in.
+//!
+//! A hub holds envelopes only. A desk that waits for the community's key holds envelopes it
+//! cannot open yet, and opens them in journal order once the key is there.
+
+use linli_domain::doc::{Doc, RowError};
+use linli_domain::id::ChangeHash;
+
+/// One half of an entry.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Half {
+    /// What this machine can read of it.
+    pub doc: Doc,
+    /// Hashes of the envelopes taken, in journal order; empty for an open half.
+    pub seals: Vec<ChangeHash>,
+    /// Places in the journal of envelopes not opened yet, ascending.
+    pub unread: Vec<u64>,
+}
+
+const VERSION: u8 = 1;
+
+impl Half {
+    /// Whether a record, change or envelope, is in it.
+    pub fn holds(&self, hash: &ChangeHash) -> bool {
+        self.seals.contains(hash) || self.doc.holds(hash)
+    }
+
+    /// The row a view keeps: version, counts as u32, hashes, places, then the document's row.
+    pub fn to_row(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        out.extend_from_slice(&(self.seals.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.unread.len() as u32).to_le_bytes());
+        for hash in &self.seals {
+            out.extend_from_slice(&hash.0);
+        }
+        for place in &self.unread {
+            out.extend_from_slice(&place.to_le_bytes());
+        }
+        out.extend_from_slice(&self.doc.to_row());
+        out
+    }
+
+    /// Reads a row.
+    pub fn from_row(row: &[u8]) -> Result<Self, RowError> {
+        let (&[version], rest) = row.split_first_chunk().ok_or(RowError::Damaged)?;
+        if version != VERSION {
+            return Err(RowError::Version(version));
+        }
+        let (seals, rest) = rest.split_first_chunk().ok_or(RowError::Damaged)?;
+        let (unread, rest) = rest.split_first_chunk().ok_or(RowError::Damaged)?;
+        let seals_bytes = u32::from_le_bytes(*seals) as usize * 32;
+        let unread_bytes = u32::from_le_bytes(*unread) as usize * 8;
+        let (seals, rest) = rest.split_at_checked(seals_bytes).ok_or(RowError::Damaged)?;
+        let (unread, rest) = rest.split_at_checked(unread_bytes).ok_or(RowError::Damaged)?;
+        Ok(Self {
+            doc: Doc::from_row(rest)?,
+            seals: seals.as_chunks::<32>().0.iter().map(|hash| ChangeHash(*hash)).collect(),
+            unread: unread.as_chunks().0.iter().map(|at| u64::from_le_bytes(*at)).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_gives_the_half_back_and_a_cut_row_does_not() {
+        let half = Half {
+            doc: Doc::new(),
+            seals: vec![ChangeHash([1; 32]), ChangeHash([2; 32])],
+            unread: vec![7, 9],
+        };
+        let row = half.to_row();
+        assert_eq!(Half::from_row(&row), Ok(half));
+        for cut in 0..row.len() {
+            assert!(Half::from_row(&row[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+}

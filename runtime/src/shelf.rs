@@ -1,0 +1,95 @@
+//! The shelf: halves of entries in memory, for as long as they are warm or not yet written to the
+//! views.
+//!
+//! Changed halves stay until they are written; unchanged ones are dropped by age once there are
+//! too many. It refuses to be the only copy of anything: the journal is the truth.
+
+use std::collections::{BTreeSet, HashMap};
+
+use linli_domain::id::EntryId;
+
+use crate::half::Half;
+
+/// Halves of one space.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    young: HashMap<EntryId, Half>,
+    old: HashMap<EntryId, Half>,
+    dirty: BTreeSet<EntryId>,
+}
+
+impl Shelf {
+    /// The half, if it is on the shelf.
+    pub fn get(&mut self, entry: &EntryId) -> Option<&mut Half> {
+        if !self.young.contains_key(entry) {
+            let half = self.old.remove(entry)?;
+            self.young.insert(entry.clone(), half);
+        }
+        self.young.get_mut(entry)
+    }
+
+    /// The half without moving it among the young.
+    pub fn peek(&self, entry: &EntryId) -> Option<&Half> {
+        self.young.get(entry).or_else(|| self.old.get(entry))
+    }
+
+    /// Puts a half that was read from the views on the shelf.
+    pub fn put(&mut self, entry: EntryId, half: Half) -> &mut Half {
+        self.young.entry(entry).or_insert(half)
+    }
+
+    /// Notes that a half differs from its row.
+    pub fn mark(&mut self, entry: &EntryId) {
+        if !self.dirty.contains(entry) {
+            self.dirty.insert(entry.clone());
+        }
+    }
+
+    /// Number of halves that differ from their rows.
+    pub fn dirty(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// Takes up to `max` of the halves to be written; they count as written from now on.
+    pub fn take_dirty(&mut self, max: usize) -> Vec<EntryId> {
+        let taken: Vec<EntryId> = self.dirty.iter().take(max).cloned().collect();
+        for entry in &taken {
+            self.dirty.remove(entry);
+        }
+        taken
+    }
+
+    /// Drops the older half of what is clean once more than `max` halves are held.
+    pub fn trim(&mut self, max: usize) {
+        if self.young.len() + self.old.len() <= max || self.young.len() < max / 2 {
+            return;
+        }
+        let aged = std::mem::take(&mut self.young);
+        let mut kept = std::mem::replace(&mut self.old, aged);
+        kept.retain(|entry, _| self.dirty.contains(entry));
+        self.young = kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trimming_keeps_what_is_not_written_yet() {
+        let mut shelf = Shelf::default();
+        let entry = |at: usize| EntryId::new("issue", &at.to_string()).expect("id");
+        for at in 0..100 {
+            shelf.put(entry(at), Half::default());
+            if at % 10 == 0 {
+                shelf.mark(&entry(at));
+            }
+            shelf.trim(20);
+        }
+        assert!((0..100).step_by(10).all(|at| shelf.peek(&entry(at)).is_some()));
+        let held = (0..100).filter(|at| shelf.peek(&entry(*at)).is_some()).count();
+        assert!(held <= 30, "{held} halves are held");
+        assert_eq!(shelf.take_dirty(4).len(), 4);
+        assert_eq!(shelf.dirty(), 6);
+    }
+}

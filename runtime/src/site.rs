@@ -1,0 +1,325 @@
+//! One machine as a whole, without threads: its books, its replica, its figures, and the people
+//! who ask.
+//!
+//! Events come in, a turn ends with one commit, and only then do frames and answers leave. The
+//! daemons drive it with real disks and sockets, the simulator with invented ones; it has no
+//! clock and draws no chance of its own.
+
+mod answers;
+mod audit;
+mod devices;
+mod entries;
+mod figures;
+mod writes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use linli_domain::id::{ActorId, CommunityId, PeerName, Role, Space};
+use linli_domain::pack::Registry;
+use linli_domain::seal::{DeviceKey, KeyRing};
+use linli_replica::engine::{Effect, Event, LinkId, Replica};
+use linli_replica::frame::{AuthorGrant, Frame};
+use linli_replica::holdings::Holdings as _;
+use linli_store::disk::Disk;
+use linli_store::journal::{AppendError, CommitError};
+use linli_store::store::Store;
+use linli_store::views::Views;
+
+use crate::books::{Books, BooksTrouble};
+use crate::limits::{HALVES_DIRTY_MAX, SLICE_ENTRIES};
+use crate::policy;
+use figures::Keeper;
+
+/// Gives random bytes; the system's in a daemon, a seed's in the simulator.
+pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
+
+/// What a machine is opened with.
+pub struct Opening {
+    /// Its name, from its certificate.
+    pub me: PeerName,
+    /// Definitions.
+    pub registry: Arc<Registry>,
+    /// The community's keys, if this is a node that has them.
+    pub ring: Option<KeyRing>,
+    /// A node's own key, to which the ring is wrapped.
+    pub device: Option<DeviceKey>,
+    /// Random bytes.
+    pub entropy: Entropy,
+    /// Minutes to add to UTC for local dates: 480 in China.
+    pub utc_offset_minutes: i32,
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+/// One machine.
+pub struct Site<D: Disk, V: Views> {
+    books: Books<D, V>,
+    replica: Replica,
+    keeper: Keeper,
+    registry: Arc<Registry>,
+    device: Option<DeviceKey>,
+    new_ring: Option<KeyRing>,
+    actor: ActorId,
+    entropy: Entropy,
+    utc_offset_minutes: i32,
+    /// Communities of a street hub, or the one of a node.
+    hosted: BTreeSet<CommunityId>,
+    peers: BTreeMap<LinkId, PeerName>,
+    /// When each peer was last heard, in milliseconds since 1970.
+    heard: BTreeMap<PeerName, u64>,
+    effects: Vec<Effect>,
+    codes: devices::Codes,
+    /// Where the next audit begins.
+    audited: Option<(Space, linli_domain::id::EntryId)>,
+}
+
+impl<D: Disk, V: Views> fmt::Debug for Site<D, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").field("me", self.books.me()).finish_non_exhaustive()
+    }
+}
+
+impl<D: Disk, V: Views> Site<D, V> {
+    /// Opens a machine on its store, and brings its views up to the journal.
+    pub fn open(
+        mut opening: Opening,
+        store: Store<D, V>,
+        now_millis: u64,
+    ) -> Result<Self, AppendError> {
+        let me = opening.me;
+        let ring = opening.ring.map(Arc::new);
+        let books = Books::open(store, me.clone(), ring, now_millis);
+        // A new actor at each start: a restored or copied store never writes under an old one.
+        let mut start = [0; 8];
+        (opening.entropy)(&mut start);
+        let actor = ActorId::new(me.author(), start);
+        let keeper = Keeper::load(&books);
+        let mut site = Self {
+            books,
+            replica: Replica::new(),
+            keeper,
+            registry: opening.registry,
+            device: opening.device,
+            new_ring: None,
+            actor,
+            entropy: opening.entropy,
+            utc_offset_minutes: opening.utc_offset_minutes,
+            hosted: me.community.iter().cloned().collect(),
+            peers: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            effects: Vec::new(),
+            codes: devices::Codes::default(),
+            audited: None,
+        };
+        while site.books.replay(SLICE_ENTRIES) {
+            site.write_through();
+            if site.books.store.checkpoint_due() {
+                site.checkpoint();
+            }
+        }
+        let mut epoch = [0; 16];
+        (site.entropy)(&mut epoch);
+        site.books.begin(epoch)?;
+        site.load_heard();
+        site.grant_self();
+        site.hosted_from_books();
+        site.publish_device();
+        site.unlock();
+        Ok(site)
+    }
+
+    /// This machine.
+    pub fn me(&self) -> &PeerName {
+        self.books.me()
+    }
+
+    /// The wall clock for this turn.
+    pub fn set_now(&mut self, now_millis: u64) {
+        self.books.set_now(now_millis);
+    }
+
+    /// Machines whose changes a hub accepts, from its register of enrolled machines.
+    pub fn enrolled(&mut self, peers: &[PeerName]) {
+        let mut news = false;
+        for peer in peers {
+            let Some(community) = &peer.community else { continue };
+            self.hosted.insert(community.clone());
+            for space in [Space::Open(community.clone()), Space::Sealed(community.clone())] {
+                let grant = AuthorGrant { space, author: peer.author(), name: peer.to_string() };
+                news |= self.books.grant_author(&grant);
+            }
+        }
+        self.grant_self();
+        if news {
+            self.step(Event::Granted);
+        }
+    }
+
+    /// A link to a peer stands.
+    pub fn link_up(&mut self, link: LinkId, peer: PeerName) {
+        let me = self.books.me();
+        let spaces = policy::shared_spaces(me, &peer, &self.hosted);
+        let trusted = policy::trusts(me, &peer);
+        self.heard.insert(peer.clone(), self.books.now_millis());
+        self.peers.insert(link, peer.clone());
+        self.step(Event::LinkUp { link, peer, spaces, trusted });
+    }
+
+    /// A peer said something.
+    pub fn frame(&mut self, link: LinkId, frame: Frame) {
+        if let Some(peer) = self.peers.get(&link) {
+            self.heard.insert(peer.clone(), self.books.now_millis());
+        }
+        self.step(Event::Frame { link, frame });
+    }
+
+    /// A link is gone.
+    pub fn link_down(&mut self, link: LinkId) {
+        self.peers.remove(&link);
+        self.step(Event::LinkDown { link });
+    }
+
+    /// About a second has passed.
+    pub fn tick(&mut self) {
+        for peer in self.peers.values() {
+            self.heard.insert(peer.clone(), self.books.now_millis());
+        }
+        self.step(Event::Tick);
+    }
+
+    /// Makes the turn durable, and gives what is to be sent. After an error nothing of the turn
+    /// may leave, and the machine must be opened anew.
+    pub fn end_turn(&mut self) -> Result<Vec<Effect>, CommitError> {
+        self.accept_ring();
+        self.books.commit()?;
+        self.step(Event::TurnEnds);
+        // Notes about refusals may have been staged by what was sent; they ride with the next
+        // commit, which comes before anything else is said.
+        Ok(std::mem::take(&mut self.effects))
+    }
+
+    /// One slice of background work: figures, rows, a checkpoint. True if there is more.
+    pub fn idle(&mut self) -> bool {
+        let measured = self.measure_touched(SLICE_ENTRIES);
+        let wrote = self.write_rows(SLICE_ENTRIES);
+        if measured || wrote {
+            return true;
+        }
+        if self.books.store.checkpoint_useful() {
+            self.checkpoint();
+        }
+        false
+    }
+
+    /// Background work that cannot wait for an idle moment, so that memory and the next start
+    /// stay bounded. Call once a turn, after its end.
+    pub fn keep_bounded(&mut self) {
+        if self.books.dirty() > HALVES_DIRTY_MAX {
+            self.measure_touched(SLICE_ENTRIES * 2);
+            self.write_rows(SLICE_ENTRIES * 2);
+        }
+        if self.books.store.checkpoint_due() {
+            self.write_through();
+            self.checkpoint();
+        }
+    }
+
+    /// A ring that arrived by approval, once; it belongs in the key file.
+    pub fn take_ring(&mut self) -> Option<KeyRing> {
+        self.new_ring.take()
+    }
+
+    /// What went wrong since the last call, for the log.
+    pub fn take_troubles(&mut self) -> Vec<BooksTrouble> {
+        self.books.take_troubles()
+    }
+
+    /// How each link stands.
+    pub fn standings(&self) -> Vec<linli_replica::engine::Standing> {
+        self.replica.standings(&self.books)
+    }
+
+    /// Digest of a space, staged changes included.
+    pub fn held(&self, space: &Space) -> linli_replica::holdings::Held {
+        self.books.held(space)
+    }
+
+    /// The books, for checkers and audits.
+    pub fn books(&mut self) -> &mut Books<D, V> {
+        &mut self.books
+    }
+
+    /// Writes what is left and ends.
+    pub fn close(mut self) -> Result<(), CommitError> {
+        self.books.commit()?;
+        self.write_through();
+        self.checkpoint();
+        Ok(())
+    }
+
+    fn step(&mut self, event: Event) {
+        let now = self.books.last_clock();
+        self.replica.step(now, event, &mut self.books, &mut self.effects);
+    }
+
+    /// A machine accepts its own changes back, and a hub writes in every space it has.
+    fn grant_self(&mut self) {
+        let me = self.books.me().clone();
+        let mut spaces: Vec<Space> = Vec::new();
+        match me.role() {
+            Role::Node => {
+                spaces.extend(self.hosted.iter().cloned().map(Space::Open));
+                spaces.extend(self.hosted.iter().cloned().map(Space::Sealed));
+            }
+            Role::StreetHub => {
+                spaces.extend(self.hosted.iter().cloned().map(Space::Open));
+                spaces.extend(me.street.iter().cloned().map(Space::Board));
+                spaces.extend(me.street.iter().cloned().map(Space::Figures));
+            }
+            Role::DistrictHub => {}
+        }
+        for space in spaces {
+            let grant = AuthorGrant { space, author: me.author(), name: me.to_string() };
+            self.books.grant_author(&grant);
+        }
+    }
+
+    fn hosted_from_books(&mut self) {
+        if self.books.me().role() == Role::StreetHub {
+            let known: Vec<CommunityId> =
+                self.books.heads().filter_map(|(space, _)| space.community().cloned()).collect();
+            self.hosted.extend(known);
+        }
+    }
+
+    /// Measures and writes everything that waits.
+    fn write_through(&mut self) {
+        while self.measure_touched(SLICE_ENTRIES) {}
+        while self.write_rows(SLICE_ENTRIES) {}
+    }
+
+    fn write_rows(&mut self, max: usize) -> bool {
+        let rows = self.books.take_rows(max);
+        let wrote = !rows.is_empty();
+        self.books.write(rows);
+        wrote
+    }
+
+    /// All rows must have been written: the views then stand for the whole journal.
+    fn checkpoint(&mut self) {
+        let heard = self.heard_rows();
+        self.books.write(heard);
+        if let Err(error) = self.books.store.checkpoint() {
+            self.books.trouble(BooksTrouble::View(error.to_string()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! Answering what people ask.
+
+use std::collections::BTreeMap;
+
+use linli_domain::gate::Refusal;
+use linli_domain::id::{CommunityId, EntryId, Role, Space};
+use linli_replica::holdings::Holdings as _;
+use linli_store::disk::Disk;
+use linli_store::views::{Views, ViewsError};
+
+use super::Site;
+use super::entries::Sight;
+use super::writes::Written;
+use crate::ask::{
+    Answer, Ask, EntryView, KindView, LinkView, PAGE_MAX, RecordForm, RefusedView, SpaceView,
+    Status, Trouble,
+};
+use crate::edit::EditError;
+
+impl<D: Disk, V: Views> Site<D, V> {
+    /// Answers. What an answer says was written is durable only after [`Self::end_turn`].
+    pub fn ask(&mut self, ask: Ask) -> Answer {
+        self.try_ask(ask).unwrap_or_else(Answer::Trouble)
+    }
+
+    fn try_ask(&mut self, ask: Ask) -> Result<Answer, Trouble> {
+        match ask {
+            Ask::Status {} => Ok(Answer::Status(Box::new(self.status()))),
+            Ask::Add { kind, id, fields } => {
+                let record = RecordForm { kind, id, fields, steps: Vec::new() };
+                let written = self.add(&record, false).map_err(|error| error.trouble())?;
+                Ok(self.written(None, written))
+            }
+            Ask::Edit { community, entry, fields } => {
+                let written = self.change(community.as_ref(), &entry, &fields, &[]);
+                Ok(self.written(community, written.map_err(|error| error.trouble())?))
+            }
+            Ask::Step { community, entry, step, fields } => {
+                let written = self.change(community.as_ref(), &entry, &fields, &[step]);
+                Ok(self.written(community, written.map_err(|error| error.trouble())?))
+            }
+            Ask::Import { records, dry_run } => self.import(&records, dry_run),
+            Ask::Show { community, entry, reason } => self.show(community, &entry, reason),
+            Ask::List { kind, state, community, after, max, whole } => {
+                if self.registry.kind(&kind).is_none() {
+                    return Err(EditError::unknown_kind(&self.registry, &kind).trouble());
+                }
+                let sight = if whole { Sight::Whole } else { Sight::Masked };
+                self.list(&kind, state.as_deref(), community, after, max, sight)
+            }
+            Ask::Kinds {} => Ok(Answer::Kinds { kinds: self.kinds() }),
+            Ask::Find { text, max } => {
+                let community = self.community(None).map_err(|error| error.trouble())?;
+                let entries = self.find(&community, &text, max).map_err(views_trouble)?;
+                Ok(Answer::Entries { entries, next: None })
+            }
+            Ask::Figures(query) => self.figures(&query),
+            Ask::Behind { figure, max } => self.behind(&figure, max),
+            Ask::Conflicts { max } => {
+                let mut conflicts = Vec::new();
+                for community in self.hosted.clone() {
+                    let left = max.saturating_sub(conflicts.len());
+                    conflicts.extend(self.conflicts(&community, left).map_err(views_trouble)?);
+                }
+                Ok(Answer::Conflicts { conflicts })
+            }
+            Ask::Refused { max } => Ok(Answer::Refused { refused: self.refused(max) }),
+            Ask::Devices {} => Ok(Answer::Devices { devices: self.devices() }),
+            Ask::Approve { machine, code } => {
+                self.approve(&machine, &code).map(|ring_code| Answer::Approved { ring_code })
+            }
+            Ask::Recount {} => self.recount(),
+            Ask::Audit {} => Ok(self.audit()),
+            Ask::Digests {} => {
+                let digest = |(space, head): (&Space, linli_store::journal::Head)| {
+                    (space.clone(), head.digest.to_string())
+                };
+                Ok(Answer::Digests { digests: self.books.heads().map(digest).collect() })
+            }
+            Ask::Online { .. } | Ask::Invite { .. } | Ask::Nodes {} | Ask::Revoke { .. } => {
+                Err(Trouble {
+                    code: "not-here".to_owned(),
+                    zh: "本机不提供这项操作。".to_owned(),
+                    en: "This machine does not do that.".to_owned(),
+                })
+            }
+        }
+    }
+
+    fn written(&mut self, community: Option<CommunityId>, written: Written) -> Answer {
+        let Written { entry, changes, .. } = written;
+        let state = match self.community(community.as_ref()) {
+            Ok(community) => {
+                let read = self.entry(&community, &entry);
+                self.progress(entry.kind(), &read).state
+            }
+            Err(_) => String::new(),
+        };
+        Answer::Written { entry, changes, state }
+    }
+
+    fn import(&mut self, records: &[RecordForm], dry_run: bool) -> Result<Answer, Trouble> {
+        if records.len() > PAGE_MAX {
+            return Err(Trouble {
+                code: "too-many".to_owned(),
+                zh: format!("一次最多导入 {PAGE_MAX} 条。"),
+                en: format!("At most {PAGE_MAX} records at a time."),
+            });
+        }
+        let (mut added, mut changed, mut unchanged) = (0, 0, 0);
+        let mut refused = Vec::new();
+        for (at, record) in records.iter().enumerate() {
+            match self.add(record, dry_run) {
+                Ok(written) if written.is_new => added += 1,
+                Ok(written) if written.changes > 0 => changed += 1,
+                Ok(_) => unchanged += 1,
+                Err(error) => refused.push((at, error.trouble())),
+            }
+        }
+        Ok(Answer::Imported { added, changed, unchanged, refused })
+    }
+
+    fn show(
+        &mut self,
+        community: Option<CommunityId>,
+        id: &EntryId,
+        reason: Option<String>,
+    ) -> Result<Answer, Trouble> {
+        let community = self.community(community.as_ref()).map_err(|error| error.trouble())?;
+        let entry = self.entry(&community, id);
+        if entry.fields.is_empty() && entry.sets.is_empty() && entry.steps.is_empty() {
+            let error = EditError::NoSuchEntry { entry: id.to_string() };
+            return Err(error.trouble());
+        }
+        let sight = match reason.filter(|reason| !reason.trim().is_empty()) {
+            Some(reason) => {
+                self.log_look_up(id, &reason)?;
+                Sight::Whole
+            }
+            None => Sight::Masked,
+        };
+        Ok(Answer::Entry(Box::new(self.view(&community, id, &entry, sight))))
+    }
+
+    /// Each look-up of personal fields is an entry of its own (L25).
+    fn log_look_up(&mut self, id: &EntryId, reason: &str) -> Result<(), Trouble> {
+        const KIND: &str = "lookup";
+        if self.registry.kind(KIND).is_none() {
+            return Ok(());
+        }
+        let at = self.local(self.books.now_millis());
+        let by = self.books.me().machine.to_string();
+        let fields = [("at", at), ("by", by), ("entry", id.to_string()), ("reason", reason.to_owned())];
+        let fields = fields.map(|(name, text)| (name.to_owned(), serde_json::Value::from(text)));
+        let record = RecordForm {
+            kind: KIND.to_owned(),
+            id: None,
+            fields: BTreeMap::from(fields),
+            steps: Vec::new(),
+        };
+        self.add(&record, false).map(|_| ()).map_err(|error| error.trouble())
+    }
+
+    fn list(
+        &mut self,
+        kind: &str,
+        state: Option<&str>,
+        community: Option<CommunityId>,
+        after: Option<EntryId>,
+        max: usize,
+        sight: Sight,
+    ) -> Result<Answer, Trouble> {
+        let community = match community {
+            None if self.books.me().role() != Role::Node => {
+                // A hub lists one community after the other; a page ends with a community.
+                let mut entries: Vec<EntryView> = Vec::new();
+                for community in self.hosted.clone() {
+                    let left = max.saturating_sub(entries.len());
+                    if left == 0 {
+                        break;
+                    }
+                    let page = self.page(&community, kind, state, None, left, sight);
+                    entries.extend(page.map_err(views_trouble)?.0);
+                }
+                return Ok(Answer::Entries { entries, next: None });
+            }
+            named => self.community(named.as_ref()).map_err(|error| error.trouble())?,
+        };
+        let page = self.page(&community, kind, state, after, max, sight);
+        let (entries, next) = page.map_err(views_trouble)?;
+        Ok(Answer::Entries { entries, next })
+    }
+
+    fn kinds(&self) -> Vec<KindView> {
+        let view = |kind: &linli_domain::pack::Kind| KindView {
+            kind: kind.name.clone(),
+            ledger: kind.ledger.clone().unwrap_or_default(),
+            zh: kind.label.zh.clone(),
+            en: kind.label.en.clone(),
+            pack: kind.pack.clone(),
+            fields: kind
+                .fields
+                .iter()
+                .map(|field| (field.name.clone(), format!("{:?}", kind.class_of(&field.name))))
+                .collect(),
+            actions: kind.workflow.as_ref().map_or_else(Vec::new, |workflow| {
+                workflow.actions.iter().map(|action| action.name.clone()).collect()
+            }),
+        };
+        self.registry.kinds().map(view).collect()
+    }
+
+    fn refused(&mut self, max: usize) -> Vec<RefusedView> {
+        let mut views = Vec::new();
+        for (hash, refused) in self.books.refused_here() {
+            views.push(RefusedView {
+                space: refused.space.clone(),
+                entry: Some(refused.entry.clone()),
+                hash: hash.to_string(),
+                by: "here".to_owned(),
+                from: refused.from.to_string(),
+                reason: refused.reason.clone(),
+                words: words(&refused.reason),
+            });
+        }
+        let there: Vec<_> =
+            self.books.refused_there().map(|(hash, refused)| (hash, refused.clone())).collect();
+        for (hash, refused) in there {
+            let places = self.books.hashes(&refused.space);
+            let place = places.binary_search_by(|(known, _)| known.cmp(&hash)).ok();
+            let entry = place
+                .and_then(|at| self.books.read_one(&refused.space, places[at].1))
+                .map(|placed| placed.item.entry);
+            views.push(RefusedView {
+                space: refused.space,
+                entry,
+                hash: hash.to_string(),
+                by: refused.by.to_string(),
+                from: self.books.me().to_string(),
+                reason: refused.reason.clone(),
+                words: words(&refused.reason),
+            });
+        }
+        views.truncate(max.clamp(1, PAGE_MAX));
+        views
+    }
+
+    fn status(&mut self) -> Status {
+        let me = self.books.me();
+        let role = match me.role() {
+            Role::Node => "node",
+            Role::StreetHub => "street-hub",
+            Role::DistrictHub => "district-hub",
+        };
+        let (name, role) = (me.to_string(), role.to_owned());
+        let links: Vec<LinkView> = self
+            .standings()
+            .into_iter()
+            .map(|standing| LinkView {
+                peer: standing.peer.to_string(),
+                space: standing.space,
+                agreed: standing.agreed,
+                unsent: standing.unsent,
+            })
+            .collect();
+        let spaces = self
+            .books
+            .heads()
+            .map(|(space, head)| SpaceView {
+                space: space.clone(),
+                changes: head.digest.count,
+                digest: head.digest.to_string(),
+            })
+            .collect();
+        let refused = self.books.refused_here().count() + self.books.refused_there().count();
+        Status {
+            name,
+            role,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: self.books.epoch().to_string(),
+            unsent: self.books.unsent(),
+            spaces,
+            links,
+            refused: refused as u64,
+            unlocked: self.books.ring().is_some(),
+            code: self.own_code(),
+            ring_code: self.own_ring_code(),
+            ..Status::default()
+        }
+    }
+}
+
+/// A refusal code in words.
+fn words(code: &str) -> Trouble {
+    let known = Refusal::from_code(code);
+    let en = known.map_or_else(|| code.to_owned(), |refusal| refusal.to_string());
+    let zh = match known {
+        Some(Refusal::UnknownAuthor) => "作者电脑未登记，请联系街道平台重新登记。",
+        Some(Refusal::Fork) => "两台电脑用了同一身份（可能是复制的硬盘），请重新登记其中一台。",
+        Some(Refusal::DocumentFull) => "这条记录已到上限，请另立一条。",
+        Some(Refusal::TooLarge | Refusal::TooMuch) => "内容太多，请分成几条。",
+        Some(Refusal::DependsOnRefused) => "它依赖的一次修改已被拒收。",
+        Some(Refusal::StepRewritten) => "流转记录不能改写。",
+        Some(_) | None => "修改不符合规则，已拒收；请把编号告诉街道平台。",
+    };
+    Trouble { code: code.to_owned(), zh: zh.to_owned(), en }
+}
+
+pub(super) fn views_trouble(error: ViewsError) -> Trouble {
+    Trouble {
+        code: "views".to_owned(),
+        zh: format!("本机的索引读不出来（{error}），请重新启动程序，它会自动重建。"),
+        en: format!("This machine's index cannot be read ({error}). Restart the program; it rebuilds it by itself."),
+    }
+}

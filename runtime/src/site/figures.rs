@@ -1,0 +1,314 @@
+//! Figures of one machine: kept from what each change touched, and counted again on demand.
+//!
+//! Contributions and cells are rows of the views like any other. Only open halves count, so that
+//! a node, its hub and the district count the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use linli_domain::doc::{Doc, entry_of};
+use linli_domain::figure::{
+    Amount, By, CellKey, Contributions, Coverage, Figure, Period, Query, Tally, contributions,
+    measure, refresh, share,
+};
+use linli_domain::grid::Trees;
+use linli_domain::id::{CommunityId, EntryId, Role, Space};
+use linli_store::disk::Disk;
+use linli_store::views::Views;
+
+use super::Site;
+use super::answers::views_trouble;
+use super::entries::Sight;
+use crate::ask::{Answer, EntryView, FigureQuery, PAGE_MAX, Trouble};
+use crate::books::{Books, BooksTrouble, Row};
+
+const CELL: u8 = b't';
+const CONTRIBUTIONS: u8 = b'c';
+const HEARD: u8 = b'l';
+
+/// The kept figures.
+#[derive(Debug, Default)]
+pub(super) struct Keeper {
+    tally: Tally,
+}
+
+impl Keeper {
+    /// Reads the kept cells.
+    pub(super) fn load<D: Disk, V: Views>(books: &Books<D, V>) -> Self {
+        let mut tally = Tally::default();
+        for (key, value) in books.rows(&[CELL]) {
+            let cell = CellKey::from_bytes(&key[1..]).ok();
+            if let (Some(cell), Ok(amount)) = (cell, Amount::from_bytes(&value)) {
+                tally.set(cell, amount);
+            }
+        }
+        Self { tally }
+    }
+}
+
+fn contributions_key(community: &CommunityId, entry: &EntryId) -> Vec<u8> {
+    let mut key = contributions_key_prefix(community);
+    key.extend_from_slice(entry.as_str().as_bytes());
+    key
+}
+
+impl<D: Disk, V: Views> Site<D, V> {
+    /// Measures up to `max` touched entries again; false if none waited.
+    pub(super) fn measure_touched(&mut self, max: usize) -> bool {
+        let touched = self.books.take_touched(max);
+        for ((space, entry), keys) in &touched {
+            if let Space::Open(community) = space {
+                self.measure_entry(community, entry, keys);
+            }
+        }
+        !touched.is_empty()
+    }
+
+    fn measure_entry(&mut self, community: &CommunityId, id: &EntryId, keys: &BTreeSet<String>) {
+        if self.registry.metrics_of(id.kind()).next().is_none() {
+            return;
+        }
+        let row_key = contributions_key(community, id);
+        let row = self.books.row(&row_key);
+        let old = match row.as_deref().map(Contributions::from_bytes) {
+            None => Contributions::default(),
+            Some(Ok(old)) => old,
+            Some(Err(error)) => {
+                self.books.trouble(BooksTrouble::View(format!("{id}: {error}")));
+                return;
+            }
+        };
+        let space = Space::Open(community.clone());
+        let new = measured(&self.registry, community, id, &self.books.half(&space, id).doc, Some((&old, keys)));
+        if new == old {
+            return;
+        }
+        let mut rows: Vec<Row> = Vec::new();
+        for change in self.keeper.tally.replace(&old, &new) {
+            let mut key = vec![CELL];
+            key.extend_from_slice(&change.key.to_bytes());
+            rows.push((key, change.now.map(|amount| amount.to_bytes())));
+        }
+        let row = (!new.cells.is_empty()).then(|| new.to_bytes());
+        rows.push((row_key, row));
+        self.books.write(rows);
+    }
+
+    /// Figures as asked for, one line per community unless a total is wanted.
+    pub(super) fn figures(&mut self, asked: &FigureQuery) -> Result<Answer, Trouble> {
+        while self.measure_touched(PAGE_MAX) {}
+        let mut figures = Vec::new();
+        let communities: Vec<Option<CommunityId>> = match &asked.community {
+            Some(one) => vec![Some(self.community(Some(one)).map_err(|error| error.trouble())?)],
+            None if asked.total => vec![None],
+            None => self.hosted.iter().cloned().map(Some).collect(),
+        };
+        for community in communities {
+            let query = self.query(asked, community)?;
+            let lines = measure(&self.registry, &self.keeper.tally, &query);
+            figures.extend(lines.map_err(|error| figure_trouble(&error.to_string()))?);
+        }
+        let json = |figure: &Figure| {
+            let mut line = serde_json::to_value(figure).unwrap_or_default();
+            line["text"] = figure.text().into();
+            line
+        };
+        Ok(Answer::Figures { figures: figures.iter().map(json).collect() })
+    }
+
+    /// The entries behind a figure.
+    pub(super) fn behind(&mut self, asked: &FigureQuery, max: usize) -> Result<Answer, Trouble> {
+        while self.measure_touched(PAGE_MAX) {}
+        let metric = asked.metric.clone().ok_or_else(|| figure_trouble("name a metric"))?;
+        let communities: Vec<CommunityId> = match &asked.community {
+            Some(one) => vec![self.community(Some(one)).map_err(|error| error.trouble())?],
+            None => self.hosted.iter().cloned().collect(),
+        };
+        let mut entries: Vec<EntryView> = Vec::new();
+        for community in communities {
+            let query = self.query(asked, Some(community.clone()))?;
+            let prefix = contributions_key_prefix(&community);
+            for (key, row) in self.books.rows(&prefix) {
+                let id = std::str::from_utf8(&key[prefix.len()..]).ok();
+                let Some(id) = id.and_then(|id| EntryId::parse(id).ok()) else { continue };
+                let Ok(contributions) = Contributions::from_bytes(&row) else { continue };
+                let Some(amount) = share(&self.registry, &query, &metric, &contributions) else { continue };
+                let entry = self.entry(&community, &id);
+                let mut view = self.view(&community, &id, &entry, Sight::Masked);
+                view.oddities.push(format!("{metric}: {}/{}", amount.num, amount.den));
+                entries.push(view);
+                if entries.len() >= max.clamp(1, PAGE_MAX) {
+                    return Ok(Answer::Entries { entries, next: None });
+                }
+            }
+        }
+        Ok(Answer::Entries { entries, next: None })
+    }
+
+    /// Counts everything again from the documents, and compares with what is kept.
+    pub(super) fn recount(&mut self) -> Result<Answer, Trouble> {
+        while self.measure_touched(PAGE_MAX) {}
+        while self.write_rows(PAGE_MAX) {}
+        let mut fresh = Tally::default();
+        let mut entries = 0;
+        for community in self.hosted.clone() {
+            let space = Space::Open(community.clone());
+            for kind in self.books.kinds_in(&space).map_err(views_trouble)? {
+                let mut after = None;
+                loop {
+                    let ids = self.books.entry_ids(&space, &kind, after.as_ref(), PAGE_MAX);
+                    let ids = ids.map_err(views_trouble)?;
+                    for id in &ids {
+                        entries += 1;
+                        let doc = &self.books.half(&space, id).doc;
+                        let new = measured(&self.registry, &community, id, doc, None);
+                        fresh.replace(&Contributions::default(), &new);
+                    }
+                    self.books.trim(&space);
+                    after = ids.last().cloned();
+                    if ids.len() < PAGE_MAX {
+                        break;
+                    }
+                }
+            }
+        }
+        let kept: BTreeMap<&CellKey, &Amount> = self.keeper.tally.cells().collect();
+        let counted: BTreeMap<&CellKey, &Amount> = fresh.cells().collect();
+        let keys: BTreeSet<&CellKey> = kept.keys().chain(counted.keys()).copied().collect();
+        let differences = keys
+            .iter()
+            .filter(|key| kept.get(**key) != counted.get(**key))
+            .take(100)
+            .map(|key| format!("{key:?}: kept {:?}, counted {:?}", kept.get(*key), counted.get(*key)))
+            .collect();
+        Ok(Answer::Recount { entries, cells: keys.len() as u64, differences })
+    }
+
+    /// Rows that say when each peer was last heard; written with a checkpoint.
+    pub(super) fn heard_rows(&self) -> Vec<Row> {
+        let row = |(peer, millis): (&linli_domain::id::PeerName, &u64)| {
+            let mut key = vec![HEARD];
+            key.extend_from_slice(peer.to_string().as_bytes());
+            (key, Some(millis.to_le_bytes().to_vec()))
+        };
+        self.heard.iter().map(row).collect()
+    }
+
+    /// Reads what [`Self::heard_rows`] wrote.
+    pub(super) fn load_heard(&mut self) {
+        for (key, value) in self.books.rows(&[HEARD]) {
+            let peer = std::str::from_utf8(&key[1..]).ok();
+            let peer = peer.and_then(|text| linli_domain::id::PeerName::parse(text).ok());
+            if let (Some(peer), Ok(millis)) = (peer, value.try_into().map(u64::from_le_bytes)) {
+                self.heard.insert(peer, millis);
+            }
+        }
+    }
+
+    fn query(
+        &mut self,
+        asked: &FigureQuery,
+        community: Option<CommunityId>,
+    ) -> Result<Query, Trouble> {
+        let period = match asked.period.as_deref() {
+            None | Some("") => Period::all(),
+            Some(text) => {
+                Period::parse(text).map_err(|error| figure_trouble(&error.to_string()))?
+            }
+        };
+        let grid = match (&asked.grid, &community) {
+            (Some(grid), Some(community)) => {
+                Some(self.trees(community)?.patch(linli_domain::grid::bare(grid)))
+            }
+            (Some(_), None) => return Err(figure_trouble("a grid needs its community")),
+            (None, _) => None,
+        };
+        let by = match (asked.by_category, asked.by_grid) {
+            (true, _) => Some(By::Category),
+            (false, true) => Some(By::Grid),
+            (false, false) => None,
+        };
+        let coverage = self.coverage(community.as_ref());
+        let metrics = asked.metric.iter().cloned().collect();
+        Ok(Query { metrics, community, grid, period, category: None, by, coverage })
+    }
+
+    fn trees(&mut self, community: &CommunityId) -> Result<Trees, Trouble> {
+        let space = Space::Open(community.clone());
+        let mut entries = Vec::new();
+        let mut after = None;
+        loop {
+            let ids = self.ids(community, linli_domain::grid::KIND, after.as_ref(), PAGE_MAX);
+            let ids = ids.map_err(views_trouble)?;
+            for id in &ids {
+                entries.push(entry_of(id, Some(&self.books.half(&space, id).doc), None));
+            }
+            after = ids.last().cloned();
+            if ids.len() < PAGE_MAX {
+                return Ok(Trees::from_entries(&entries));
+            }
+        }
+    }
+
+    /// Who is in the figures, and how old the oldest of it may be.
+    fn coverage(&self, community: Option<&CommunityId>) -> Coverage {
+        let wanted: Vec<&CommunityId> = match community {
+            Some(one) => vec![one],
+            None => self.hosted.iter().collect(),
+        };
+        let mut coverage = Coverage {
+            communities_expected: wanted.len() as u32,
+            ..Coverage::default()
+        };
+        let mut oldest: Option<u64> = None;
+        for community in wanted {
+            let space = Space::Open(community.clone());
+            let Some(head) = self.books.head(&space).filter(|head| head.seq > 0) else { continue };
+            coverage.communities_included += 1;
+            coverage.digests.insert(space.to_string(), head.digest.to_string());
+            let heard = if self.books.me().role() == Role::Node {
+                Some(self.books.now_millis())
+            } else {
+                let of = |peer: &linli_domain::id::PeerName| peer.community.as_ref() == Some(community);
+                self.heard.iter().filter(|(peer, _)| of(peer)).map(|(_, at)| *at).max()
+            };
+            oldest = Some(oldest.unwrap_or(u64::MAX).min(heard.unwrap_or(0)));
+        }
+        coverage.as_of = oldest.map(|at| self.local(at)).unwrap_or_default();
+        coverage
+    }
+}
+
+fn contributions_key_prefix(community: &CommunityId) -> Vec<u8> {
+    let mut key = vec![CONTRIBUTIONS];
+    key.extend_from_slice(community.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// What an open half contributes; `since` are the contributions before and the keys that changed
+/// since, where they are known.
+fn measured(
+    registry: &linli_domain::pack::Registry,
+    community: &CommunityId,
+    id: &EntryId,
+    doc: &Doc,
+    since: Option<(&Contributions, &BTreeSet<String>)>,
+) -> Contributions {
+    let entry = entry_of(id, Some(doc), None);
+    let progress = registry.progress(&entry);
+    match since {
+        Some((old, keys)) if !old.cells.is_empty() => {
+            let keys = keys.iter().map(String::as_str);
+            refresh(registry, community, &entry, &progress, old, keys)
+        }
+        Some(_) | None => contributions(registry, community, &entry, &progress),
+    }
+}
+
+fn figure_trouble(why: &str) -> Trouble {
+    Trouble {
+        code: "figure".to_owned(),
+        zh: format!("查不出这个数字：{why}。指标编号见 kinds，期间写成 2026-03、2026-Q1、2026 或 all。"),
+        en: format!("That figure cannot be measured: {why}. Write periods as 2026-03, 2026-Q1, 2026 or all."),
+    }
+}

@@ -1,0 +1,257 @@
+//! Edits: from forms to staged changes in both halves of an entry.
+
+use std::collections::BTreeMap;
+
+use linli_domain::doc::entry_of;
+use linli_domain::entry::{Entry, Step, StepId};
+use linli_domain::id::{CommunityId, EntryId, Role, Space};
+use linli_domain::limits::CHANGE_BYTES_MAX;
+use linli_domain::pack::{IdRule, Kind};
+use linli_domain::seal::{keyed_id, seal};
+use linli_domain::value::Value;
+use linli_store::disk::Disk;
+use linli_store::views::Views;
+use serde_json::Value as Json;
+
+use super::Site;
+use crate::ask::{RecordForm, StepForm};
+use crate::edit::{
+    Content, Draft, EditError, Puts, check_required, draft_fields, draft_steps, read_fields,
+};
+
+/// What an edit came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) entry: EntryId,
+    pub(super) changes: usize,
+    pub(super) is_new: bool,
+}
+
+impl<D: Disk, V: Views> Site<D, V> {
+    /// Adds an entry, or edits the one its id names.
+    pub(super) fn add(
+        &mut self,
+        record: &RecordForm,
+        dry_run: bool,
+    ) -> Result<Written, EditError> {
+        let registry = self.registry.clone();
+        let kind = registry
+            .kind(&record.kind)
+            .ok_or_else(|| EditError::unknown_kind(&registry, &record.kind))?;
+        let fields = read_fields(kind, &record.fields)?;
+        let community = self.own_community()?;
+        let entry_id = self.id_for(kind, &community, record.id.as_deref(), &fields)?;
+        let steps = self.steps(&record.steps)?;
+        let entry = self.entry(&community, &entry_id);
+        check_required(kind, &entry, &fields)?;
+        self.write(&community, kind, &entry_id, &entry, &fields, steps, dry_run)
+    }
+
+    /// Changes fields of an entry and takes steps on it.
+    pub(super) fn change(
+        &mut self,
+        community: Option<&CommunityId>,
+        entry_id: &EntryId,
+        fields: &BTreeMap<String, Json>,
+        steps: &[StepForm],
+    ) -> Result<Written, EditError> {
+        let registry = self.registry.clone();
+        let kind = registry
+            .kind(entry_id.kind())
+            .ok_or_else(|| EditError::unknown_kind(&registry, entry_id.kind()))?;
+        let community = self.community(community)?;
+        let entry = self.entry(&community, entry_id);
+        if entry.fields.is_empty() && entry.sets.is_empty() && entry.steps.is_empty() {
+            return Err(EditError::NoSuchEntry { entry: entry_id.to_string() });
+        }
+        let fields = read_fields(kind, fields)?;
+        let steps = self.steps(steps)?;
+        self.write(&community, kind, entry_id, &entry, &fields, steps, false)
+    }
+
+    /// An entry as this machine can read it.
+    pub(super) fn entry(&mut self, community: &CommunityId, entry: &EntryId) -> Entry {
+        let open = self.books.half(&Space::Open(community.clone()), entry).doc.clone();
+        let sealed = &self.books.half(&Space::Sealed(community.clone()), entry).doc;
+        entry_of(entry, Some(&open), Some(sealed))
+    }
+
+    /// The community meant: the named one if it is held here, or a node's own.
+    pub(super) fn community(
+        &self,
+        named: Option<&CommunityId>,
+    ) -> Result<CommunityId, EditError> {
+        let community = match named {
+            Some(named) => self.hosted.get(named).cloned(),
+            None => self.books.me().community.clone(),
+        };
+        community.ok_or(EditError::WrongCommunity)
+    }
+
+    fn own_community(&self) -> Result<CommunityId, EditError> {
+        self.community(None)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one edit, whole")]
+    fn write(
+        &mut self,
+        community: &CommunityId,
+        kind: &Kind,
+        entry_id: &EntryId,
+        entry: &Entry,
+        fields: &BTreeMap<String, Content>,
+        steps: Vec<Step>,
+        dry_run: bool,
+    ) -> Result<Written, EditError> {
+        let is_new = entry.fields.is_empty() && entry.sets.is_empty() && entry.steps.is_empty();
+        let mut draft = draft_fields(kind, entry, fields);
+        let tail: [u8; 4] = self.actor.0[12..].try_into().expect("an actor has sixteen bytes");
+        let books = &mut self.books;
+        let next_id = || StepId::new(books.tick_clock(), tail);
+        draft_steps(kind, entry, steps, next_id, &mut draft)?;
+        if !draft.sealed.is_empty() && self.books.ring().is_none() {
+            // A hub has no key by design; what it writes must be open.
+            return Err(EditError::Locked);
+        }
+        let Draft { open, sealed } = draft;
+        let mut changes = 0;
+        changes += usize::from(self.write_open(community, entry_id, open, dry_run)?);
+        changes += usize::from(self.write_sealed(community, entry_id, sealed, dry_run)?);
+        Ok(Written { entry: entry_id.clone(), changes, is_new })
+    }
+
+    fn write_open(
+        &mut self,
+        community: &CommunityId,
+        entry: &EntryId,
+        puts: Puts,
+        dry_run: bool,
+    ) -> Result<bool, EditError> {
+        let space = Space::Open(community.clone());
+        self.write_in(&space, entry, puts, dry_run)
+    }
+
+    /// Writes into an open space.
+    pub(super) fn write_in(
+        &mut self,
+        space: &Space,
+        entry: &EntryId,
+        puts: Puts,
+        dry_run: bool,
+    ) -> Result<bool, EditError> {
+        let (actor, now) = (self.actor, self.books.now_millis() as i64);
+        let doc = &self.books.half(space, entry).doc;
+        let Some(change) = doc.edit(actor, now, puts) else { return Ok(false) };
+        if change.bytes.len() > CHANGE_BYTES_MAX || doc.check(&change).is_err() {
+            return Err(EditError::TooLarge);
+        }
+        if !dry_run {
+            self.books.stage_own(space, entry, &change).map_err(|_| EditError::TooLarge)?;
+        }
+        Ok(true)
+    }
+
+    fn write_sealed(
+        &mut self,
+        community: &CommunityId,
+        entry: &EntryId,
+        puts: Puts,
+        dry_run: bool,
+    ) -> Result<bool, EditError> {
+        let Some(ring) = self.books.ring() else { return Ok(false) };
+        let space = Space::Sealed(community.clone());
+        let (actor, now) = (self.actor, self.books.now_millis() as i64);
+        let doc = &self.books.half(&space, entry).doc;
+        let Some(change) = doc.edit(actor, now, puts) else { return Ok(false) };
+        if change.bytes.len() > CHANGE_BYTES_MAX || doc.check(&change).is_err() {
+            return Err(EditError::TooLarge);
+        }
+        if !dry_run {
+            let mut nonce = [0; 24];
+            (self.entropy)(&mut nonce);
+            let envelope = seal(&ring, &space, entry, actor.author(), nonce, &change.bytes);
+            self.books
+                .stage_own_sealed(&space, entry, &change, envelope)
+                .map_err(|_| EditError::TooLarge)?;
+        }
+        Ok(true)
+    }
+
+    fn id_for(
+        &mut self,
+        kind: &Kind,
+        community: &CommunityId,
+        given: Option<&str>,
+        fields: &BTreeMap<String, Content>,
+    ) -> Result<EntryId, EditError> {
+        let bad = |id: &str| EditError::BadId { id: id.to_owned() };
+        if let Some(id) = given {
+            return EntryId::new(&kind.name, id).map_err(|_| bad(id));
+        }
+        let id = match &kind.id {
+            IdRule::Ulid => self.ulid(),
+            rule @ (IdRule::From(_) | IdRule::Keyed(_)) => {
+                let ring = self.books.ring();
+                if matches!(rule, IdRule::Keyed(_)) && ring.is_none() {
+                    return Err(EditError::Locked);
+                }
+                let scalars: BTreeMap<String, Value> = fields
+                    .iter()
+                    .filter_map(|(name, content)| match content {
+                        Content::Scalar(Some(value)) => Some((name.clone(), value.clone())),
+                        Content::Scalar(None) | Content::Set(_) => None,
+                    })
+                    .collect();
+                let keyed = |kind: &str, parts: &[&str]| {
+                    let secret = ring.as_ref().expect("checked above").id_secret();
+                    keyed_id(secret, community, kind, parts)
+                };
+                rule.derive(&scalars, keyed).ok_or_else(|| bad(&kind.name))?
+            }
+        };
+        EntryId::new(&kind.name, &id).map_err(|_| bad(&id))
+    }
+
+    fn ulid(&mut self) -> String {
+        let mut random = [0; 16];
+        (self.entropy)(&mut random);
+        ulid::Ulid::from_parts(self.books.now_millis(), u128::from_be_bytes(random)).to_string()
+    }
+
+    fn steps(&self, forms: &[StepForm]) -> Result<Vec<Step>, EditError> {
+        let me = self.books.me();
+        let by = match me.role() {
+            Role::Node => me.machine.to_string(),
+            Role::StreetHub | Role::DistrictHub => me.to_string(),
+        };
+        forms
+            .iter()
+            .map(|form| {
+                let at = form.at.clone().unwrap_or_else(|| self.today());
+                if !crate::edit::is_business_date(&at) {
+                    return Err(EditError::BadDate { text: at });
+                }
+                Ok(Step {
+                    id: StepId(String::new()),
+                    action: form.action.clone(),
+                    at,
+                    by: form.by.clone().unwrap_or_else(|| by.clone()),
+                    note: form.note.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Today's date where this machine stands.
+    pub(super) fn today(&self) -> String {
+        self.local(self.books.now_millis())[..10].to_owned()
+    }
+
+    /// A wall time as `YYYY-MM-DDTHH:MM` where this machine stands.
+    pub(super) fn local(&self, millis: u64) -> String {
+        let offset = i64::from(self.utc_offset_minutes) * 60;
+        let seconds = (millis / 1_000) as i64 + offset;
+        let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        time.strftime("%Y-%m-%dT%H:%M").to_string()
+    }
+}
