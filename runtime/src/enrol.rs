@@ -51,3 +51,6 @@ pub enum BookError {
         max: usize,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,15 +117,7 @@ pub async fn enrol(
         return Err(EnrolError::Already { dir: dir.to_owned() });
     }
     let pending = dir.join(PENDING_FILE);
-    let key = match MachineKey::load(&pending)? {
-        Some(key) => key,
-        None => {
-            let key = MachineKey::generate()?;
-            // Kept before it is sent: the same key may ask again if the answer is lost.
-            key.save(&pending)?;
-            key
-        }
-    };
+    let key = pending_key(&pending)?;
     let config = enrolling_config(token.fingerprint, clock).map_err(ConnectError::Own)?;
     let mut client =
         call(connect(&token.address, config, Arc::new(Traffic::default())).await?).await?;
@@ -148,6 +140,17 @@ pub async fn enrol(
     // It is in the identity now; one left behind would only be used again.
     let _ = fs::remove_file(&pending);
     Ok(enrolled)
+}
+
+/// The key that waits for its certificate. It is kept before it is sent, so that the same key may
+/// ask again if the answer is lost.
+fn pending_key(path: &Path) -> Result<MachineKey, EnrolError> {
+    if let Some(key) = MachineKey::load(path)? {
+        return Ok(key);
+    }
+    let key = MachineKey::generate()?;
+    key.save(path)?;
+    Ok(key)
 }
 
 /// What this machine kept when it joined; `None` if it has not joined yet.

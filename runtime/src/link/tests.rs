@@ -46,12 +46,11 @@ fn name(text: &str) -> PeerName {
 
 /// A channel to the hub as any program that has these credentials could make it.
 async fn raw_channel(street: &Street, identity: Option<&Identity>) -> Channel {
-    let config = match identity {
-        Some(identity) => client_config(identity, Expect::Hub, &street.clock()).unwrap(),
-        None => {
-            let fingerprint = street.registrar.authority().fingerprint();
-            enrolling_config(fingerprint, &street.clock()).unwrap()
-        }
+    let config = if let Some(identity) = identity {
+        client_config(identity, Expect::Hub, &street.clock()).unwrap()
+    } else {
+        let fingerprint = street.registrar.authority().fingerprint();
+        enrolling_config(fingerprint, &street.clock()).unwrap()
     };
     let dialled = connect(&street.address(), config, Arc::default()).await.unwrap();
     channel_over(dialled.stream).await.unwrap()

@@ -81,12 +81,8 @@ impl LinkDesk {
 
 async fn revoked(registry: Registry, peer: PeerName) {
     let mut changes = registry.watch();
-    while registry.standing(&peer) != Standing::Revoked {
-        if changes.changed().await.is_err() {
-            // The registry lives as long as we hold it.
-            std::future::pending().await
-        }
-    }
+    // The registry lives as long as we hold it, and so do its changes.
+    while registry.standing(&peer) != Standing::Revoked && changes.changed().await.is_ok() {}
 }
 
 async fn ended(clock: Clock, not_after: u64) {
