@@ -18,8 +18,10 @@
 
 mod audit;
 mod checkpoint;
+mod damage;
 mod index;
 mod open;
+mod pending;
 mod read;
 mod record;
 mod salvage;
@@ -33,11 +35,11 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use linli_domain::id::{ChangeHash, EntryId, Space};
-use sha2::{Digest as _, Sha256};
 
 pub use self::audit::AuditReport;
 pub use self::checkpoint::Checkpoint;
 pub(crate) use self::checkpoint::Track;
+pub use self::damage::{Damage, Flaw};
 pub use self::index::{Blocks, NoBlocks};
 pub(crate) use self::index::{Places, decode_block, encode_block};
 pub use self::open::{Cut, Lost, OpenReport, Refusal};
@@ -48,7 +50,8 @@ pub use self::salvage::{SalvageError, SalvageReport};
 pub use self::segment::Position;
 pub(crate) use self::walk::Link;
 
-use self::record::{Body, Change, Seal};
+use self::pending::Pending;
+use self::record::{Body, Change, SpaceName};
 use self::segment::Header;
 use self::tail::Tail;
 use crate::disk::{Disk, DiskError};
@@ -85,21 +88,6 @@ pub struct Journal<D: Disk> {
     poisoned: bool,
 }
 
-/// What waits for the next commit.
-#[derive(Debug, Default)]
-struct Pending {
-    /// The bytes to write, a new segment's header included.
-    buffer: Vec<u8>,
-    /// Where the buffer will stand.
-    start: Position,
-    seed: u32,
-    new_segment: Option<Header>,
-    records: u32,
-    sha: Sha256,
-    /// Spaces that grew, each at least once.
-    touched: Vec<Space>,
-}
-
 /// Why a journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -133,47 +121,6 @@ impl From<DiskError> for OpenError {
             DiskError::Io { source, .. } => Self::Io(source),
         }
     }
-}
-
-/// A place where a journal is not what was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("segment {segment}, byte {offset}: {flaw}")]
-pub struct Damage {
-    /// Number of the segment.
-    pub segment: u32,
-    /// Offset in it.
-    pub offset: u64,
-    /// What is wrong there.
-    pub flaw: Flaw,
-}
-
-/// What can be wrong with a place in a journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
-    /// The segment's file is not there.
-    #[error("the file is missing")]
-    Missing,
-    /// The segment's header is not one.
-    #[error("the header is not readable")]
-    Header,
-    /// The file ends inside a record or a commit.
-    #[error("the file ends too early")]
-    CutShort,
-    /// No record is that long or that short.
-    #[error("the length of a record is impossible")]
-    Length,
-    /// The bytes are not the ones that were written.
-    #[error("the checksum of a record is wrong")]
-    Checksum,
-    /// The bytes are intact, but not of a known shape.
-    #[error("a record has an unknown shape")]
-    Shape,
-    /// A commit or segment does not continue the one before.
-    #[error("the chain of commits is broken")]
-    Chain,
-    /// A record does not continue its space.
-    #[error("a record is out of order in its space")]
-    Order,
 }
 
 /// Why a record or note was not taken.
@@ -375,19 +322,11 @@ impl<D: Disk> Journal<D> {
         }
         let segment_bytes = self.options.segment_bytes.min(1 << 31);
         let (at, link) = (self.state.at, self.state.link);
-        self.pending.buffer.clear();
-        self.pending.sha = walk::begin_chain(link);
         if at.segment == 0 || u64::from(at.offset) >= segment_bytes {
-            let header =
-                Header { number: at.segment + 1, commits: link.commits, chain: link.chain };
-            self.pending.buffer.extend_from_slice(&header.encode());
-            self.pending.start = Position { segment: header.number, offset: 0 };
-            self.pending.seed = header.seed();
-            self.pending.new_segment = Some(header);
+            self.pending.begin_segment(at.segment + 1, link);
         } else {
-            self.pending.start = at;
-            self.pending.seed = self.header(at.segment).seed();
-            self.pending.new_segment = None;
+            let seed = self.header(at.segment).seed();
+            self.pending.begin(at, seed, link);
         }
         Ok(())
     }
@@ -411,57 +350,5 @@ impl<D: Disk> Journal<D> {
 
     fn header(&self, segment: u32) -> &Header {
         self.headers.get(segment as usize - 1).expect("a place lies in a segment that exists")
-    }
-}
-
-impl Pending {
-    /// Where the next record will stand.
-    fn end(&self) -> Position {
-        let offset = self.start.offset + self.buffer.len() as u32;
-        Position { segment: self.start.segment, offset }
-    }
-
-    fn write(&mut self, body: &Body<'_>) {
-        let offset = self.end().offset;
-        let crc = record::encode(&mut self.buffer, self.seed, offset, body);
-        self.sha.update(crc.to_le_bytes());
-        self.records += 1;
-    }
-
-    fn seal(&mut self, before: Link) -> Link {
-        let chain: [u8; 32] = std::mem::take(&mut self.sha).finalize().into();
-        let link = Link { commits: before.commits + 1, chain };
-        let seal = Seal { records: self.records, ordinal: link.commits, chain };
-        let offset = self.end().offset;
-        record::encode(&mut self.buffer, self.seed, offset, &Body::Seal(seal));
-        link
-    }
-}
-
-/// The written form of a space, made without the heap.
-struct SpaceName {
-    bytes: [u8; 64],
-    len: usize,
-}
-
-impl SpaceName {
-    fn of(space: &Space) -> Self {
-        let (before, id, after) = match space {
-            Space::Open(id) => ("community/", id.as_str(), "/open"),
-            Space::Sealed(id) => ("community/", id.as_str(), "/sealed"),
-            Space::Board(id) => ("street/", id.as_str(), "/board"),
-            Space::Figures(id) => ("street/", id.as_str(), "/figures"),
-        };
-        let mut name = Self { bytes: [0; 64], len: 0 };
-        for part in [before, id, after] {
-            let end = name.len + part.len();
-            name.bytes[name.len..end].copy_from_slice(part.as_bytes());
-            name.len = end;
-        }
-        name
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).expect("made of whole strings")
     }
 }

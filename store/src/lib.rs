@@ -19,4 +19,4 @@ pub use journal::{
 pub use store::{
     CheckpointError, Opened, RealStore, Rebuild, SalvageRealError, Store, StoreError, StoreOptions,
 };
-pub use views::{Doubt, MemoryViews, SledViews, ViewBatch, Views, ViewsError};
+pub use views::{Doubt, MemoryViews, Row, SledViews, ViewBatch, Views, ViewsError};

@@ -63,9 +63,9 @@ pub const ROW_PIECE_BYTES: usize = 6 << 10;
 /// Cache given to sled; its memory is about twice that.
 pub const CACHE_BYTES: u64 = 32 << 20;
 
-/// Rows up to which a view directory is read completely at open (about 1 us a row); a larger one
-/// is read by `audit_views`.
-pub const CHECKED_ROWS_MAX: u64 = 100_000;
+/// Rows up to which a view directory is read completely at open (about 2 us a row, so 40 ms); a
+/// larger one is read by `audit_views`.
+pub const CHECKED_ROWS_MAX: u64 = 20_000;
 
 /// Changed rows in memory from which a checkpoint is due.
 pub const DIRTY_BYTES_DUE: usize = 8 << 20;

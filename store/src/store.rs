@@ -39,7 +39,7 @@ pub struct Store<D: Disk, V: Views> {
     /// Rows that changed since the last checkpoint, by their stored keys.
     dirty: ViewBatch,
     replay: Option<Replay>,
-    /// Records appended or replayed since the last checkpoint.
+    /// Records and notes appended, or records replayed, since the last checkpoint.
     records_since: u64,
 }
 
@@ -79,12 +79,14 @@ impl<D: Disk, V: Views> Store<D, V> {
     /// As [`Journal::append_note`].
     pub fn append_note(&mut self, key: &str, value: &[u8]) -> Result<(), AppendError> {
         assert!(self.replay.is_none(), "the replay ends before anything new is appended");
+        self.records_since += 1;
         self.journal.append_note(key, value)
     }
 
     /// As [`Journal::remove_note`].
     pub fn remove_note(&mut self, key: &str) -> Result<(), AppendError> {
         assert!(self.replay.is_none(), "the replay ends before anything new is appended");
+        self.records_since += 1;
         self.journal.remove_note(key)
     }
 

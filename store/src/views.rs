@@ -20,18 +20,17 @@ use std::sync::Arc;
 pub use self::memory::MemoryViews;
 pub use self::sled::SledViews;
 
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
 /// Rows ordered by key.
 pub trait Views: Send {
     /// The value of a row; `None` if there is none.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewsError>;
 
     /// At most `max` rows whose keys begin with `prefix` and come after `after`, in order.
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        max: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ViewsError>;
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, max: usize)
+    -> Result<Vec<Row>, ViewsError>;
 
     /// Puts and removes rows, all or none.
     fn write(&mut self, batch: &ViewBatch) -> Result<(), ViewsError>;

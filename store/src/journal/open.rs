@@ -124,7 +124,7 @@ impl<D: Disk> Journal<D> {
             report.cut = Some(judge_tail(&mut disk, header, &state, damage)?);
         }
         if headers.len() < segments as usize {
-            report.cut = Some(judge_headerless(&mut disk, segments, &state)?);
+            report.cut = judge_headerless(&mut disk, segments, &state)?;
         }
         close_end(&mut disk, &mut headers, &state, report.cut.is_some())?;
         report.segments = headers.len() as u32;
@@ -222,14 +222,15 @@ fn judge_headerless<D: Disk>(
     disk: &mut D,
     number: u32,
     state: &Checkpoint,
-) -> Result<Cut, OpenError> {
+) -> Result<Option<Cut>, OpenError> {
     let header = Header { number, commits: state.link.commits, chain: state.link.chain };
     if !seals_behind(disk, &header, HEADER_BYTES as u64)?.is_empty() {
         let damage = Damage { segment: number, offset: 0, flaw: Flaw::Header };
         return Err(OpenError::Damaged(damage));
     }
-    let bytes = disk.len(&segment::name(number))?;
-    Ok(Cut { at: Position { segment: number, offset: 0 }, bytes, sealed: false, kept_as: None })
+    let bytes = scan::used_after(disk, number, 0)?;
+    let at = Position { segment: number, offset: 0 };
+    Ok((bytes > 0).then_some(Cut { at, bytes, sealed: false, kept_as: None }))
 }
 
 /// The ordinals of all intact seals from `offset` on, wherever they stand.

@@ -11,10 +11,10 @@ use linli_domain::id::{ChangeHash, Space};
 
 use super::checkpoint::Checkpoint;
 use super::index::{self, Blocks};
-use super::record::{self, Body, Change, FRAME_BYTES, Record};
+use super::record::{self, Body, Change, FRAME_BYTES, Record, SpaceName};
 use super::segment::{self, Position};
 use super::walk::Stop;
-use super::{Damage, Flaw, Journal, SpaceName, Track, scan, walk};
+use super::{Damage, Flaw, Journal, Track, scan, walk};
 use crate::disk::{Disk, read_full};
 use crate::limits::{BLOCK_RECORDS, RUN_BYTES, RUN_GAP_BYTES};
 use crate::views::ViewsError;
@@ -139,7 +139,10 @@ impl<D: Disk> Journal<D> {
         let first = state.at.segment.max(1) as usize;
         for header in self.headers.get(first - 1..).unwrap_or_default() {
             let mut walk = scan::start(&self.disk, header, state)?;
-            while state.link.commits < until && records.len() < max_records {
+            loop {
+                if state.link.commits >= until || records.len() >= max_records {
+                    return Ok(records);
+                }
                 let Some(commit) = walk.next_commit()? else { break };
                 scan::take(state, header.number, &commit)?;
                 let buffer = Bytes::copy_from_slice(commit.bytes);
@@ -169,7 +172,7 @@ impl<D: Disk> Journal<D> {
         let name = SpaceName::of(space);
         let run_bytes = budget.clamp(1, RUN_BYTES) as u32;
         let last = last.min(track.durable.seq);
-        let mut seq = after + 1;
+        let mut seq = after.saturating_add(1);
         while seq <= last {
             let places = self.places(space, &name, track, seq, last, blocks)?;
             let mut rest = places.as_slice();

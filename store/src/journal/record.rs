@@ -220,6 +220,34 @@ pub(crate) fn owned(change: &Change<'_>, buffer: &Bytes) -> Option<Record> {
     })
 }
 
+/// The written form of a space, made without the heap.
+pub(crate) struct SpaceName {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl SpaceName {
+    pub(crate) fn of(space: &Space) -> Self {
+        let (before, id, after) = match space {
+            Space::Open(id) => ("community/", id.as_str(), "/open"),
+            Space::Sealed(id) => ("community/", id.as_str(), "/sealed"),
+            Space::Board(id) => ("street/", id.as_str(), "/board"),
+            Space::Figures(id) => ("street/", id.as_str(), "/figures"),
+        };
+        let mut name = Self { bytes: [0; 64], len: 0 };
+        for part in [before, id, after] {
+            let end = name.len + part.len();
+            name.bytes[name.len..end].copy_from_slice(part.as_bytes());
+            name.len = end;
+        }
+        name
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).expect("made of whole strings")
+    }
+}
+
 fn checksum(seed: u32, offset: u32, body: &[u8]) -> u32 {
     let mut place = [0; 8];
     place[..4].copy_from_slice(&offset.to_le_bytes());

@@ -3,7 +3,7 @@
 //! It verifies that each segment continues the one before, and refuses to pass a flaw.
 
 use super::checkpoint::Checkpoint;
-use super::segment::{self, HEADER_BYTES, Header};
+use super::segment::{self, Header};
 use super::walk::{Commit, Link, Stop, Walk};
 use super::{Damage, Flaw};
 use crate::disk::{Disk, read_full};
@@ -104,7 +104,6 @@ pub(crate) fn used_after<D: Disk + ?Sized>(
     offset: u64,
 ) -> std::io::Result<u64> {
     let name = segment::name(number);
-    let offset = offset.max(HEADER_BYTES as u64);
     let mut window = vec![0; WINDOW_BYTES as usize];
     let (mut at, mut used) = (offset, 0);
     loop {

@@ -142,14 +142,13 @@ impl<D: Disk, V: Views> Store<D, V> {
         let (journal, report) = Journal::open_from(disk, options.journal, seen.clone())?;
         let unfit = unfit.or(report.refused.map(Rebuild::Refused));
         let is_new = journal.checkpoint().commits() == 0;
-        let state = match (&unfit, seen) {
-            (None, Some(state)) => state,
-            _ => {
-                if !matches!(unfit, Some(Rebuild::Absent)) || !is_empty(&views) {
-                    views.clear()?;
-                }
-                Checkpoint::default()
+        let state = if let (None, Some(state)) = (&unfit, seen) {
+            state
+        } else {
+            if !matches!(unfit, Some(Rebuild::Absent)) || !is_empty(&views) {
+                views.clear()?;
             }
+            Checkpoint::default()
         };
         let rebuilt = match (doubt, unfit) {
             (Some(doubt), _) => Some(Rebuild::Broken(doubt)),

@@ -4,7 +4,7 @@
 
 use super::{Store, manifest};
 use crate::disk::Disk;
-use crate::views::{ViewBatch, Views, ViewsError};
+use crate::views::{Row, ViewBatch, Views, ViewsError};
 
 impl<D: Disk, V: Views> Store<D, V> {
     /// The value of a row; `None` if there is none.
@@ -22,7 +22,7 @@ impl<D: Disk, V: Views> Store<D, V> {
         prefix: &[u8],
         after: Option<&[u8]>,
         max: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ViewsError> {
+    ) -> Result<Vec<Row>, ViewsError> {
         let prefix = manifest::owner_key(prefix);
         let mut after = after.map(manifest::owner_key);
         let mut rows = Vec::new();
@@ -76,8 +76,8 @@ impl<D: Disk, V: Views> Store<D, V> {
 
 /// Adds old and changed rows to `rows` in the order of their keys, the changed ones winning.
 fn merge<'a>(
-    rows: &mut Vec<(Vec<u8>, Vec<u8>)>,
-    old: Vec<(Vec<u8>, Vec<u8>)>,
+    rows: &mut Vec<Row>,
+    old: Vec<Row>,
     changed: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
     max: usize,
 ) {

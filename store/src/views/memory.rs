@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Doubt, ViewBatch, Views, ViewsError};
+use super::{Doubt, Row, ViewBatch, Views, ViewsError};
 
 /// A handle of views in memory; clones share the rows, so that a test can crash them, drop the
 /// owner and open them again.
@@ -93,7 +93,7 @@ impl Views for MemoryViews {
         prefix: &[u8],
         after: Option<&[u8]>,
         max: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ViewsError> {
+    ) -> Result<Vec<Row>, ViewsError> {
         let from = match after {
             Some(after) if after >= prefix => Excluded(after),
             _ => Included(prefix),

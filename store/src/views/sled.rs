@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use self::engine::Engine;
 use self::row::{Kind, Tally};
-use super::{Doubt, ViewBatch, Views, ViewsError};
+use super::{Doubt, Row, ViewBatch, Views, ViewsError};
 use crate::limits::{CHECKED_ROWS_MAX, REWRITE_BYTES_MIN, REWRITE_FACTOR, ROW_BYTES_MAX};
 use crate::limits::{ROW_KEY_BYTES_MAX, ROW_PIECE_BYTES};
 
@@ -176,7 +176,7 @@ impl Views for SledViews {
         prefix: &[u8],
         after: Option<&[u8]>,
         max: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ViewsError> {
+    ) -> Result<Vec<Row>, ViewsError> {
         let prefix = row::row_key(prefix);
         let after = after.map(row::row_key);
         let mut rows = Vec::new();
@@ -260,5 +260,53 @@ impl Views for SledViews {
             }
         }
         if found == self.tally { Ok(()) } else { Err(self.broken(Doubt::Tally)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_are_the_same_after_they_were_written_anew() {
+        let home = tempfile::tempdir().expect("temporary directory");
+        let dir = home.path().join("views");
+        let mut views = SledViews::open(&dir, 4 << 20).expect("opens");
+        for round in 0..30_u32 {
+            let mut batch = ViewBatch::new();
+            for number in 0..50_u32 {
+                let bytes = if number % 10 == 0 { 20_000 } else { 300 };
+                batch.put(number.to_be_bytes(), vec![round as u8; bytes]);
+            }
+            views.write(&batch).expect("write");
+            views.flush().expect("flush");
+        }
+        let before = views.scan(b"", None, 99).expect("scan");
+        let size = place::size(&dir);
+        let views = views.rewrite().expect("rewrite");
+        assert!(place::size(&dir) < size, "{} of {size} bytes", place::size(&dir));
+        assert_eq!(views.scan(b"", None, 99).expect("scan"), before);
+        drop(views);
+        let views = SledViews::open(&dir, 4 << 20).expect("opens");
+        views.audit().expect("audit");
+        assert_eq!(views.scan(b"", None, 99).expect("scan"), before);
+        assert_eq!(std::fs::read_dir(home.path()).expect("directory").count(), 1);
+    }
+
+    #[test]
+    fn no_row_becomes_a_file_that_sled_never_syncs() {
+        let home = tempfile::tempdir().expect("temporary directory");
+        let mut views = SledViews::open(home.path(), 4 << 20).expect("opens");
+        let mut batch = ViewBatch::new();
+        for number in 0..200_u32 {
+            let mut key = vec![b'k'; ROW_KEY_BYTES_MAX - 4];
+            key.extend_from_slice(&number.to_be_bytes());
+            batch.put(key, vec![number as u8; ROW_PIECE_BYTES]);
+        }
+        batch.put(*b"long", vec![1; ROW_BYTES_MAX]);
+        views.write(&batch).expect("write");
+        views.flush().expect("flush");
+        let blobs = std::fs::read_dir(home.path().join("blobs")).map_or(0, Iterator::count);
+        assert_eq!(blobs, 0);
     }
 }

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::place;
-use crate::views::{Doubt, ViewsError};
+use crate::views::{Doubt, Row, ViewsError};
 
 /// An open of 1.3 million rows took 0.12 s on an office machine; a slow disk may take a hundred
 /// times as long.
@@ -39,8 +39,6 @@ enum Failed {
     Broken(Doubt),
     Io(io::ErrorKind),
 }
-
-type Row = (Vec<u8>, Vec<u8>);
 
 impl Engine {
     pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, ViewsError> {
