@@ -196,3 +196,90 @@ impl Trees {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::EntryId;
+
+    fn grid(id: &str, tree: &str, parent: &str) -> Entry {
+        let mut entry = Entry { id: Some(EntryId::new(KIND, id).unwrap()), ..Entry::default() };
+        for (field, value) in [("tree", tree), ("parent", parent), ("name", id)] {
+            entry.fields.insert(field.to_owned(), value.into());
+        }
+        entry
+    }
+
+    fn ids<'n>(nodes: impl IntoIterator<Item = &'n Node>) -> Vec<&'n str> {
+        nodes.into_iter().map(|node| node.id.as_str()).collect()
+    }
+
+    #[test]
+    fn several_trees_of_any_depth_stand_beside_each_other() {
+        let trees = Trees::from_entries(&[
+            grid("patch", "grid", ""),
+            grid("building", "grid", "grid/patch"),
+            grid("stair", "grid", "building"),
+            grid("group37", "mutual_group", "stair"),
+            grid("team", "team", ""),
+        ]);
+        assert_eq!(trees.trees().into_iter().collect::<Vec<_>>(), ["grid", "mutual_group", "team"]);
+        assert_eq!(ids(trees.roots("grid")), ["patch"]);
+        assert_eq!(ids(trees.roots("mutual_group")), ["group37"], "it hangs under another tree");
+        assert_eq!(ids(trees.path("group37")), ["group37", "stair", "building", "patch"]);
+        let within: Vec<String> = trees.patch("building").within.into_iter().collect();
+        assert_eq!(within, ["building", "group37", "stair"]);
+        assert_eq!(trees.patch("grid/stair").name, "stair");
+        assert!(trees.oddities().is_empty());
+    }
+
+    #[test]
+    fn a_missing_parent_is_noted_and_the_grid_stands_as_a_root() {
+        let trees = Trees::from_entries(&[grid("b1", "grid", "gone")]);
+        assert_eq!(ids(trees.roots("grid")), ["b1"]);
+        assert_eq!(trees.oddities(), [Oddity { id: "b1".into(), what: GridFault::ParentMissing }]);
+    }
+
+    #[test]
+    fn a_circle_is_noted_and_cut_and_what_hangs_below_it_stays() {
+        let trees = Trees::from_entries(&[
+            grid("a", "grid", "b"),
+            grid("b", "grid", "a"),
+            grid("below", "grid", "a"),
+            grid("itself", "grid", "itself"),
+        ]);
+        let odd: Vec<&str> = trees.oddities().iter().map(|oddity| oddity.id.as_str()).collect();
+        assert_eq!(odd, ["a", "b", "itself"]);
+        assert_eq!(ids(trees.roots("grid")), ["a", "b", "itself"]);
+        assert_eq!(ids(trees.path("below")), ["below", "a"]);
+    }
+
+    #[test]
+    fn a_grid_that_has_not_arrived_is_a_patch_of_its_own() {
+        let patch = Trees::default().patch("grid/g9");
+        assert_eq!(patch.within.into_iter().collect::<Vec<_>>(), ["g9"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_parents_give_trees_that_end(parents in proptest::collection::vec(0_usize..8, 8)) {
+            let entries: Vec<Entry> = parents
+                .iter()
+                .enumerate()
+                .map(|(at, parent)| grid(&format!("g{at}"), "t", &format!("g{parent}")))
+                .collect();
+            let trees = Trees::from_entries(&entries);
+            let mut covered = BTreeSet::new();
+            for root in trees.roots("t") {
+                prop_assert!(root.parent.is_none());
+                for id in trees.patch(&root.id).within {
+                    prop_assert!(covered.insert(id), "no grid lies below two roots");
+                }
+            }
+            prop_assert_eq!(covered.len(), entries.len());
+            prop_assert!(trees.nodes().all(|node| trees.path(&node.id).len() <= entries.len()));
+        }
+    }
+}

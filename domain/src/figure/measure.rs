@@ -241,12 +241,23 @@ fn answers(registry: &Registry, metric: &Metric, query: &Query) -> Result<(), Qu
     let Some(count) = ground(registry, metric).and_then(Metric::entry_count) else {
         return Ok(());
     };
-    let (grain, len) = match (&metric.counts, count.grain) {
+    let (grain, len): (_, usize) = match (&metric.counts, count.grain) {
         (Counts::MonthsMet { .. }, _) | (_, Grain::Month) => ("month", 7),
         (_, Grain::Year) => ("year", 4),
         (_, Grain::Day | Grain::None) => return Ok(()),
     };
-    if query.period.cuts_evenly(len) {
+    let too_short = match query.by {
+        Some(By::Period(unit)) => unit.cell_len() > len,
+        _ => false,
+    };
+    let even = if too_short {
+        false
+    } else if metric.accumulate {
+        query.period.ends_evenly(len)
+    } else {
+        query.period.begins_evenly(len) && query.period.ends_evenly(len)
+    };
+    if even {
         return Ok(());
     }
     let (metric, period) = (metric.id.clone(), query.period.to_string());
@@ -281,19 +292,38 @@ fn entry_groups(tally: &Tally, query: &Query, metric: &Metric) -> BTreeMap<Strin
         let sum = groups.entry(group).or_default();
         *sum = sum.plus(*amount);
     }
-    if metric.accumulate && matches!(query.by, Some(By::Period(_))) {
-        // Each period shows the stock at its end.
-        let mut stock = Amount::default();
-        for amount in groups.values_mut() {
-            stock = stock.plus(*amount);
-            *amount = stock;
-        }
-        let begins = query.period.days().map_or("", |(from, _)| from);
-        groups.retain(|group, _| {
-            Period::parse(group).is_ok_and(|group| group.days().is_some_and(|(_, to)| to >= begins))
-        });
+    match query.by {
+        Some(By::Period(unit)) if metric.accumulate => levels(query, unit, &groups),
+        _ => groups,
     }
-    groups
+}
+
+/// The stock at the end of every period, those without a change included.
+fn levels(
+    query: &Query,
+    unit: Unit,
+    changes: &BTreeMap<String, Amount>,
+) -> BTreeMap<String, Amount> {
+    let whole = |text: &String| Period::parse(text).ok();
+    let first = changes.keys().next().and_then(whole);
+    let last = changes.keys().next_back().and_then(whole);
+    let days = |period: &Option<Period>| {
+        period.as_ref().and_then(Period::days).map(|(from, to)| (from.to_owned(), to.to_owned()))
+    };
+    let (Some((earliest, _)), Some((_, latest))) = (days(&first), days(&last)) else {
+        return BTreeMap::new();
+    };
+    let (from, to) = query.period.days().unwrap_or((&earliest, &latest));
+    let mut stock = Amount::default();
+    let mut changes = changes.iter().peekable();
+    let mut levels = BTreeMap::new();
+    for period in unit.between(from, to) {
+        while let Some((_, amount)) = changes.next_if(|(changed, _)| **changed <= period) {
+            stock = stock.plus(*amount);
+        }
+        levels.insert(period, stock);
+    }
+    levels
 }
 
 fn group_of(by: Option<By>, key: &CellKey) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::ToSpan as _;
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
@@ -77,13 +78,23 @@ impl Period {
         cell.is_empty() || ends(cell).1.as_str() <= to
     }
 
-    /// Whether cells of this many text bytes (10, 7, 4 or 0) are fine enough to answer: a month
-    /// cannot be cut into days.
-    pub(super) fn cuts_evenly(&self, cell_len: usize) -> bool {
-        let Some((from, to)) = self.days() else { return true };
+    /// Whether the first day begins a cell of this many text bytes (10, 7, 4 or 0): a month cannot
+    /// be cut into days.
+    pub(super) fn begins_evenly(&self, cell_len: usize) -> bool {
+        let Some((from, _)) = self.days() else { return true };
         match cell_len {
-            7 => from.ends_with("-01") && is_last_of_month(to),
-            4 => from.ends_with("-01-01") && to.ends_with("-12-31"),
+            7 => from.ends_with("-01"),
+            4 => from.ends_with("-01-01"),
+            _ => true,
+        }
+    }
+
+    /// Whether the last day ends such a cell.
+    pub(super) fn ends_evenly(&self, cell_len: usize) -> bool {
+        let Some((_, to)) = self.days() else { return true };
+        match cell_len {
+            7 => is_last_of_month(to),
+            4 => to.ends_with("-12-31"),
             _ => true,
         }
     }
@@ -104,6 +115,35 @@ impl Unit {
     }
 }
 
+impl Unit {
+    /// All periods of this length from the one of a day to the one of another, in order.
+    pub(super) fn between(self, from: &str, to: &str) -> Vec<String> {
+        let mut periods: Vec<String> = if self == Self::Day {
+            match (from.parse::<Date>(), to.parse::<Date>()) {
+                (Ok(from), Ok(to)) => from
+                    .series(1.day())
+                    .take_while(|day| *day <= to)
+                    .map(|d| d.to_string())
+                    .collect(),
+                _ => Vec::new(),
+            }
+        } else {
+            months(from, to).iter().filter_map(|month| self.of(month)).collect()
+        };
+        periods.dedup();
+        periods
+    }
+
+    /// Text bytes of the longest cells that fit into periods of this length.
+    pub(super) fn cell_len(self) -> usize {
+        match self {
+            Self::Day => 10,
+            Self::Month | Self::Quarter => 7,
+            Self::Year => 4,
+        }
+    }
+}
+
 /// The months from one to the other, both included, as `YYYY-MM`.
 pub(super) fn months(from: &str, to: &str) -> Vec<String> {
     let read = |text: &str| -> Option<(i32, i32)> {
@@ -116,8 +156,7 @@ pub(super) fn months(from: &str, to: &str) -> Vec<String> {
     (first..=last).map(|at| format!("{:04}-{:02}", at / 12, at % 12 + 1)).collect()
 }
 
-/// First and last day of a cell's period. Day 31 stands for the last day of any month: it compares
-/// right, and cells never need it as a date.
+/// First and last day of a cell's period.
 fn ends(cell: &str) -> (String, String) {
     match cell.len() {
         7 => (format!("{cell}-01"), last_of_month(cell)),
@@ -211,8 +250,9 @@ mod tests {
         assert!(march.reaches("2025-12-31") && !march.reaches("2026-04"));
         let day = Period::parse("2026-03-06").unwrap();
         assert!(!day.takes("2026-03"), "a month is not part of a day");
-        assert!(!day.cuts_evenly(7) && day.cuts_evenly(10) && march.cuts_evenly(7));
-        assert!(!march.cuts_evenly(4) && Period::parse("2026").unwrap().cuts_evenly(4));
+        let even = |period: &Period, len| period.begins_evenly(len) && period.ends_evenly(len);
+        assert!(!even(&day, 7) && even(&day, 10) && even(&march, 7));
+        assert!(!even(&march, 4) && even(&Period::parse("2026").unwrap(), 4));
     }
 
     #[test]
@@ -223,5 +263,10 @@ mod tests {
         );
         assert_eq!(Unit::Quarter.of("2026-08-01").as_deref(), Some("2026-Q3"));
         assert_eq!(Unit::Day.of("2026-08"), None);
+        assert_eq!(
+            Unit::Quarter.between("2025-11-30", "2026-04-01"),
+            ["2025-Q4", "2026-Q1", "2026-Q2"]
+        );
+        assert_eq!(Unit::Day.between("2028-02-28", "2028-03-01").len(), 3);
     }
 }

@@ -371,7 +371,10 @@ impl Walk<'_> {
     }
 
     fn offset(&self, node: &IdedExpr) -> usize {
-        self.program.source_info().offset_for(node.id).map_or(0, |(start, _)| start as usize)
+        let source = self.program.source_info();
+        let start = source.offset_for(node.id).map_or(0, |(start, _)| start as usize);
+        // The parser counts bytes.
+        source.source.get(..start).map_or(0, |before| before.chars().count())
     }
 }
 
@@ -379,5 +382,112 @@ fn literal(node: &IdedExpr) -> Option<&str> {
     match &node.expr {
         Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::entry::Entry;
+    use crate::value::Value;
+    use crate::workflow::Progress;
+
+    /// Asks a formula about one entry that has a bit of everything.
+    fn ask<T>(text: &str, answer: impl FnOnce(&Formula, &Context<'_, '_>) -> T) -> T {
+        let formula = Formula::compile(text).unwrap_or_else(|wrong| panic!("{}", wrong[0].message));
+        let fields = [
+            ("category", Value::from("照明")),
+            ("amount", Value::Int(12)),
+            ("done", Value::Bool(true)),
+            ("due", Value::from("2026-03-04")),
+            ("cleared", Value::Null),
+        ];
+        let entry = Entry {
+            fields: fields.map(|(name, value)| (name.to_owned(), value)).into(),
+            sets: [("tags".to_owned(), BTreeSet::from(["red".to_owned(), "blue".to_owned()]))]
+                .into(),
+            ..Entry::default()
+        };
+        let dated = |name: &str, at: &str| BTreeMap::from([(name.to_owned(), at.to_owned())]);
+        let progress = Progress {
+            state: "solved".to_owned(),
+            done: dated("solve", "2026-03-01T23:59"),
+            entered: dated("solved", "2026-03-01"),
+            conflicts: Vec::new(),
+        };
+        Root::new().with(&Scope::new(&entry, &progress), |about| answer(&formula, about))
+    }
+
+    fn holds(text: &str) -> bool {
+        ask(text, Formula::holds)
+    }
+
+    #[test]
+    fn a_formula_sees_fields_sets_state_and_dates() {
+        assert!(holds("f.category == '照明' && f.amount > 10 && f.done"));
+        assert!(holds("'red' in sets.tags && size(sets.tags) == 2"));
+        assert!(holds("state == 'solved' && state in ['draft', 'solved']"));
+        assert!(holds("day(at.solve) <= f.due && since[state] == '2026-03-01'"));
+        assert!(holds("sets.tags.exists(tag, tag.startsWith('bl'))"));
+        assert_eq!(ask("f.amount * 2 + 1", Formula::number), Some(25));
+        assert_eq!(ask("f['category'] + '!'", Formula::words).as_deref(), Some("照明!"));
+    }
+
+    #[test]
+    fn what_is_missing_answers_nothing() {
+        for text in ["f.phone == ''", "f.phone != ''", "!(f.phone == '')", "at.accept > ''"] {
+            assert!(!holds(text), "{text}");
+        }
+        assert!(!holds("has(f.phone)") && holds("!has(f.phone)") && holds("has(f.due)"));
+        assert!(holds("'due' in f") && !holds("'phone' in f"));
+        assert!(!holds("has(f.cleared)"), "a field set to nothing is as good as missing");
+        assert_eq!(ask("f.missing", Formula::number), None);
+        assert!(holds("f.phone == '' || f.done"), "either side suffices");
+    }
+
+    #[test]
+    fn a_wrong_type_answers_nothing() {
+        assert!(!holds("f.category"));
+        assert!(!holds("f.category > 3"));
+        assert_eq!(ask("f.category", Formula::number), None);
+        assert_eq!(ask("f.amount", Formula::words), None);
+        assert_eq!(ask("9223372036854775807 + f.amount", Formula::number), None);
+        assert_eq!(ask("f.amount / 0", Formula::number), None);
+    }
+
+    #[test]
+    fn dates_are_cut_and_counted() {
+        let words = |text: &str| ask(text, Formula::words);
+        assert_eq!(words("day('2026-03-01T23:59')").as_deref(), Some("2026-03-01"));
+        assert_eq!(words("month('2026-03-01')").as_deref(), Some("2026-03"));
+        assert_eq!(words("month('2026-03')").as_deref(), Some("2026-03"));
+        assert_eq!(words("day('2026-02-30')"), None);
+        assert_eq!(words("day('照明照明照明照明')"), None, "cut where a character ends");
+        let number = |text: &str| ask(text, Formula::number);
+        assert_eq!(number("days_between('2026-02-27', '2026-03-02T08:00')"), Some(3));
+        assert_eq!(number("days_between('2026-03-02', '2025-03-02')"), Some(-365));
+        assert_eq!(number("days_between('', '2026-03-02')"), None);
+    }
+
+    #[test]
+    fn a_text_that_is_no_formula_says_where() {
+        let wrong = Formula::compile("f.a ==").err().unwrap();
+        assert!(wrong[0].at >= 5, "{}", wrong[0].at);
+        let wrong = Formula::compile("true &&\n  void").err().unwrap();
+        assert_eq!(wrong[0].at, 10, "counted across lines");
+        let wrong = Formula::compile("f.a == '照明' && void").err().unwrap();
+        assert_eq!(wrong[0].at, 15, "counted in characters");
+        let wrong = Formula::compile("f.a == '照明' )").err().unwrap();
+        assert_eq!(wrong[0].at, 12, "counted in characters");
+    }
+
+    #[test]
+    fn a_mention_is_placed_by_characters() {
+        let formula = Formula::compile("f.a == '照明' && wat").ok().unwrap();
+        let last = formula.mentions().last().unwrap();
+        assert_eq!(last.what, Mentioned::Variable("wat".to_owned()));
+        assert_eq!(last.at, 15);
     }
 }
