@@ -31,7 +31,7 @@ fn problems(n: u32) -> Vec<&'static str> {
     ["sanitation", "fly_wire_charging", "sewage", "vegetable_plots"]
         .into_iter()
         .enumerate()
-        .filter(|(at, _)| *at == 0 || (n + *at as u32) % 3 != 0)
+        .filter(|(at, _)| *at == 0 || !(n + *at as u32).is_multiple_of(3))
         .map(|(_, problem)| problem)
         .collect()
 }
@@ -124,13 +124,13 @@ fn bill(book: &mut Book, n: u32, place: &str, home: &Dwelling<'_>) {
         .with("grid", home.grid)
         .with("due_amount", 3_000)
         .step_by("bill", "2021-12-01", "业委会");
-    record = if n % UNPAID == 0 {
+    record = if n.is_multiple_of(UNPAID) {
         record.step_by("remind", "2021-12-20", "业委会")
     } else {
         let payer = if n == 1 { CANARY.name.to_owned() } else { book.person(n).name };
         record
             .with("paid_amount", 3_000)
-            .with("method", if n % 3 == 0 { "cash" } else { "code" })
+            .with("method", if n.is_multiple_of(3) { "cash" } else { "code" })
             .with("payer", payer)
             .step_by("pay", day(2021, 12, 2 + n % 18), "业委会")
             .step_by("publish", "2021-12-28", "业委会")

@@ -89,7 +89,7 @@ fn household(book: &mut Book, building: u32, entrance: u32, slot: u32) {
     let n = (number - 1) * SLOTS + slot;
     let entrance = entrance.to_string();
     // Two dwellings on each of six floors.
-    let room = format!("{}0{}", (slot + 1) / 2, (slot - 1) % 2 + 1);
+    let room = format!("{}0{}", slot.div_ceil(2), (slot - 1) % 2 + 1);
     let (code, street, grid) = (code(building), street(building), format!("g{number}"));
     let asked = day(2025, 12, 1 + n % 28);
     let place = Dwelling {
@@ -147,7 +147,7 @@ fn duty(book: &mut Book, number: u32, turn: u32, month: &str, last: u32) {
         .with("household_name", served.name)
         .with("handover_note", format!("第{turn}户交接，公示栏与钥匙齐全"))
         .step_by("begin", format!("{month}-01"), "联动组长");
-    if number % 20 == 0 && turn == 2 {
+    if number.is_multiple_of(20) && turn == 2 {
         let other = book.person((number - 1) * SLOTS + turn + 1);
         record = record.with("substitute", other.name).step_by(
             "swap",

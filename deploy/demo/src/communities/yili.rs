@@ -191,35 +191,70 @@ fn work(book: &mut Book) {
     }
 }
 
-/// Three projects with their money, others with their size, and the rest of the sum without item.
+/// A project with its size, and its money in 分 where the report gives it an item.
+struct Work {
+    name: &'static str,
+    output: &'static str,
+    quantity: i64,
+    unit: &'static str,
+    bound: Option<&'static str>,
+    money: Option<i64>,
+    day: &'static str,
+}
+
+/// Three projects with their money, others with their size alone.
+const WORKS: [Work; 6] = [
+    Work::new("健身器材与休闲椅", "fitness", 21, "件", "2024-10-20").cost(6_000_000),
+    Work::new("东围墙", "wall", 120, "米", "2025-04-18").cost(6_600_000).at_least(),
+    Work::new("便民服务用房", "service_building", 40, "平方米", "2025-09-12").cost(9_000_000),
+    Work::new("自行车棚", "bike_shed", 400, "平方米", "2025-05-30"),
+    Work::new("不锈钢信箱", "mailbox", 30, "套", "2026-03-25"),
+    Work::new("宣传专栏", "board", 30, "平方米", "2026-05-08").at_least(),
+];
+
+impl Work {
+    const fn new(
+        name: &'static str,
+        output: &'static str,
+        quantity: i64,
+        unit: &'static str,
+        day: &'static str,
+    ) -> Self {
+        Self { name, output, quantity, unit, bound: None, money: None, day }
+    }
+
+    const fn cost(mut self, money: i64) -> Self {
+        self.money = Some(money);
+        self
+    }
+
+    const fn at_least(mut self) -> Self {
+        self.bound = Some(">=");
+        self
+    }
+}
+
+/// The projects, their money, and the rest of the sum without an item.
 fn projects(book: &mut Book) {
-    let rows: [(&str, &str, i64, &str, Option<&str>, Option<i64>, &str); 6] = [
-        ("健身器材与休闲椅", "fitness", 21, "件", None, Some(6_000_000), "2024-10-20"),
-        ("东围墙", "wall", 120, "米", Some(">="), Some(6_600_000), "2025-04-18"),
-        ("便民服务用房", "service_building", 40, "平方米", None, Some(9_000_000), "2025-09-12"),
-        ("自行车棚", "bike_shed", 400, "平方米", None, None, "2025-05-30"),
-        ("不锈钢信箱", "mailbox", 30, "套", None, None, "2026-03-25"),
-        ("宣传专栏", "board", 30, "平方米", Some(">="), None, "2026-05-08"),
-    ];
-    for (name, output, quantity, unit, bound, money, day) in rows {
+    for work in &WORKS {
         let record = book
-            .once("project", day)
-            .with("name", name)
-            .with("output", output)
-            .with("quantity", quantity)
-            .with("unit", unit)
-            .with_some("qualifier", bound)
+            .once("project", work.day)
+            .with("name", work.name)
+            .with("output", work.output)
+            .with("quantity", work.quantity)
+            .with("unit", work.unit)
+            .with_some("qualifier", work.bound)
             .with("grid", "yili")
-            .with("accepted_on", day)
-            .step("decide", day)
+            .with("accepted_on", work.day)
+            .step("decide", work.day)
             .noted("居民代表大会通过")
-            .step("build", day)
-            .step("accept", day)
-            .step("publish", day);
+            .step("build", work.day)
+            .step("accept", work.day)
+            .step("publish", work.day);
         let project = record.id.clone();
         book.add(record);
-        if let Some(amount) = money {
-            fund(book, day, amount, name, project.as_deref());
+        if let Some(amount) = work.money {
+            fund(book, work.day, amount, work.name, project.as_deref());
         }
     }
     fund(book, "2026-08-30", 25_550_000, "其他设施（未列明细）", None);

@@ -14,12 +14,12 @@ pub fn reported() -> Vec<Reported> {
 struct Rows {
     community: &'static str,
     source: &'static str,
-    rows: Vec<Reported>,
+    list: Vec<Reported>,
 }
 
 impl Rows {
     fn new(community: &'static str, source: &'static str) -> Self {
-        Self { community, source, rows: Vec::new() }
+        Self { community, source, list: Vec::new() }
     }
 
     /// A plain number.
@@ -70,7 +70,7 @@ impl Rows {
         (numerator, denominator): (i64, Option<i64>),
         unit: &'static str,
     ) -> Self {
-        self.rows.push(Reported {
+        self.list.push(Reported {
             community: self.community,
             metric,
             period,
@@ -86,7 +86,7 @@ impl Rows {
     }
 
     fn last(&mut self) -> &mut Reported {
-        self.rows.last_mut().expect("a row was just added")
+        self.list.last_mut().expect("a row was just added")
     }
 }
 
@@ -102,7 +102,7 @@ fn six_links() -> Vec<Reported> {
         .note("meetings of group leaders")
         .sum("M76", "all", 3, "月")
         .put(AtLeast)
-        .rows
+        .list
 }
 
 fn yili() -> Vec<Reported> {
@@ -141,7 +141,7 @@ fn yili() -> Vec<Reported> {
         .sum("M55e", "all", 30, "套")
         .sum("M55k", "all", 30, "平方米")
         .put(AtLeast)
-        .rows
+        .list
 }
 
 fn chunhui() -> Vec<Reported> {
@@ -160,7 +160,7 @@ fn chunhui() -> Vec<Reported> {
         .ratio("M49b", "all", (11, 11))
         .sum("M50g", "all", 3, "届")
         .share("M52b", "all", (516, 1000))
-        .rows
+        .list
 }
 
 fn rongchang() -> Vec<Reported> {
@@ -233,7 +233,7 @@ fn rongchang() -> Vec<Reported> {
         .note("(d) the one under way")
         .ratio("M03a", "2026", (3, 5))
         .note("(d) one improved and one under way are not solved")
-        .rows
+        .list
 }
 
 fn jinshanyuan() -> Vec<Reported> {
@@ -274,7 +274,7 @@ fn jinshanyuan() -> Vec<Reported> {
         .sum("M55h", "all", 9, "个")
         .sum("M55i", "all", 2, "个")
         .sum("M55j", "all", 2, "个")
-        .rows
+        .list
 }
 
 fn estates() -> Vec<Reported> {
@@ -289,5 +289,5 @@ fn estates() -> Vec<Reported> {
         .note("5,300 元")
         .sum("M54c", "2021-12", 200_000, "分")
         .note("worth 2,000 元")
-        .rows
+        .list
 }
