@@ -10,6 +10,7 @@ mod formula;
 mod kind;
 mod metric;
 mod read;
+mod reads;
 mod scope;
 mod source;
 #[cfg(test)]
@@ -24,9 +25,10 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 pub use self::fault::{Fault, Nearest, PackError};
-pub use self::formula::{Formula, Reads};
+pub use self::formula::Formula;
 pub use self::kind::{Choice, Class, Field, FieldType, IdParts, IdRule, Kind, Label};
 pub use self::metric::{Counts, DefinitionHash, EntryCount, Grain, Metric, Term};
+pub use self::reads::Reads;
 pub(crate) use self::scope::Scope;
 
 use self::formula::Root;
@@ -298,21 +300,20 @@ impl Registry {
             CountsDraft::MonthsMet { metric, at_least } => {
                 Counts::MonthsMet { metric: metric.value, at_least }
             }
-            CountsDraft::Entries { kinds, grain, numerator, denominator, category } => {
+            CountsDraft::Entries(count) => {
                 let mut reads = Reads::default();
-                let terms = numerator.iter().chain(denominator.iter().flatten());
-                for formula in terms.flat_map(TermDraft::formulas).chain(&category) {
+                for formula in count.formulas() {
                     reads.join(formula.value.reads());
                 }
                 let terms = |drafts: Vec<TermDraft>| -> Vec<Term> {
                     drafts.into_iter().filter_map(TermDraft::settle).collect()
                 };
                 Counts::Entries(Box::new(EntryCount {
-                    kinds: kinds.into_iter().map(|kind| kind.value).collect(),
-                    grain,
-                    numerator: terms(numerator),
-                    denominator: denominator.map(terms),
-                    category: category.map(|formula| formula.value),
+                    kinds: count.kinds.into_iter().map(|kind| kind.value).collect(),
+                    grain: count.grain,
+                    numerator: terms(count.numerator),
+                    denominator: count.denominator.map(terms),
+                    category: count.category.map(|formula| formula.value),
                     reads,
                 }))
             }

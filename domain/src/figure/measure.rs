@@ -460,13 +460,14 @@ mod tests {
 
     #[test]
     fn estimates_of_one_sort_keep_their_sign() {
-        let with = |at_least, below, about| {
-            qualifier(Amount { at_least, below, about, ..Amount::default() })
+        let with = |at_least, about, below| {
+            qualifier(Amount { at_least, about, below, ..Amount::default() })
         };
         assert_eq!(with(0, 0, 0), "");
         assert_eq!(with(2, 0, 0), "≥");
-        assert_eq!(with(0, 1, 0), "<");
+        assert_eq!(with(0, 0, 1), "<");
+        assert_eq!(with(0, 1, 0), "≈");
         assert_eq!(with(1, 1, 0), "≈");
-        assert_eq!(with(1, 0, 1), "≈");
+        assert_eq!(with(1, 0, 1), "≈", "neither at least nor fewer");
     }
 }

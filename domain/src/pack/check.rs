@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fault::{Fault, Nearest};
-use super::formula::{FUNCTIONS, Formula, Mentioned};
+use super::formula::{FUNCTIONS, Formula};
 use super::kind::{Field, FieldType};
 use super::metric::Grain;
-use super::read::{CountsDraft, Draft, IdDraft, KindDraft, MetricDraft, WorkflowDraft};
+use super::read::{
+    CountsDraft, Draft, EntriesDraft, IdDraft, KindDraft, MetricDraft, WorkflowDraft,
+};
+use super::reads::Mentioned;
 use super::scope::VARIABLES;
 use super::source::{Placed, Source};
 
@@ -214,10 +217,10 @@ impl<'d> Checker<'d> {
     fn metric(&mut self, file: usize, metric: &MetricDraft) {
         match &metric.counts {
             CountsDraft::MonthsMet { metric: other, .. } => self.months_met(file, other),
-            CountsDraft::Entries { kinds, numerator, denominator, category, .. } => {
+            CountsDraft::Entries(count) => {
                 let mut meant = Vec::new();
                 let mut all_known = true;
-                for kind in kinds {
+                for kind in &count.kinds {
                     if let Some((_, draft)) = self.known.kinds.get(kind.value.as_str()) {
                         meant.push(*draft);
                     } else {
@@ -227,9 +230,7 @@ impl<'d> Checker<'d> {
                     }
                 }
                 let words = Words::of(&meant, &self.known);
-                let terms = numerator.iter().chain(denominator.iter().flatten());
-                let formulas = terms.flat_map(|term| term.formulas()).chain(category);
-                for formula in formulas {
+                for formula in count.formulas() {
                     self.formula(file, formula, &words, all_known);
                 }
             }
@@ -237,8 +238,9 @@ impl<'d> Checker<'d> {
     }
 
     fn months_met(&mut self, file: usize, other: &Placed<String>) {
+        let fits = |count: &EntriesDraft| matches!(count.grain, Grain::Day | Grain::Month);
         match self.known.metrics.get(other.value.as_str()).map(|(_, draft)| &draft.counts) {
-            Some(CountsDraft::Entries { grain: Grain::Day | Grain::Month, .. }) => {}
+            Some(CountsDraft::Entries(count)) if fits(count) => {}
             Some(_) => {
                 let wanted = "a metric that counts entries by day or month";
                 self.fault(file, other.at, Fault::OutOfRange { key: "metric", wanted });

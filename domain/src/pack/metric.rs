@@ -7,8 +7,9 @@ use jiff::civil::Date;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::formula::{Formula, Reads};
+use super::formula::Formula;
 use super::kind::{Kind, Label};
+use super::reads::Reads;
 
 /// A metric as its pack defines it.
 #[derive(Debug)]

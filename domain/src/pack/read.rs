@@ -71,17 +71,23 @@ pub(super) struct MetricDraft {
 }
 
 pub(super) enum CountsDraft {
-    Entries {
-        kinds: Vec<Placed<String>>,
-        grain: Grain,
-        numerator: Vec<TermDraft>,
-        denominator: Option<Vec<TermDraft>>,
-        category: Option<Placed<Formula>>,
-    },
-    MonthsMet {
-        metric: Placed<String>,
-        at_least: i64,
-    },
+    Entries(Box<EntriesDraft>),
+    MonthsMet { metric: Placed<String>, at_least: i64 },
+}
+
+pub(super) struct EntriesDraft {
+    pub(super) kinds: Vec<Placed<String>>,
+    pub(super) grain: Grain,
+    pub(super) numerator: Vec<TermDraft>,
+    pub(super) denominator: Option<Vec<TermDraft>>,
+    pub(super) category: Option<Placed<Formula>>,
+}
+
+impl EntriesDraft {
+    pub(super) fn formulas(&self) -> impl Iterator<Item = &Placed<Formula>> {
+        let terms = self.numerator.iter().chain(self.denominator.iter().flatten());
+        terms.flat_map(TermDraft::formulas).chain(&self.category)
+    }
 }
 
 /// A term; a formula that did not compile is `None` and stands in the list of faults.
@@ -353,7 +359,7 @@ fn entries(source: &mut Source<'_>, part: Part<'_>) -> CountsDraft {
     let numerator = terms(source, part, "numerator", grain);
     let denominator = part.has("denominator").then(|| terms(source, part, "denominator", grain));
     let category = formula(source, part, "category");
-    CountsDraft::Entries { kinds, grain, numerator, denominator, category }
+    CountsDraft::Entries(Box::new(EntriesDraft { kinds, grain, numerator, denominator, category }))
 }
 
 fn terms(

@@ -100,7 +100,7 @@ impl<T: Seen> Keyed<'_, T> {
     }
 }
 
-impl<'a, T: Seen> Val for Keyed<'a, T> {
+impl<T: Seen> Val for Keyed<'_, T> {
     fn get_type(&self) -> &Type {
         <Self as Val>::cel_type()
     }
