@@ -3,13 +3,23 @@
 //! Here the clock, the sockets and chance are. It refuses to decide what a change means or who
 //! may write it: it tells the replica who is on the other end, and carries frames.
 
+pub mod ask;
 pub mod authority;
+pub mod books;
 pub mod config;
+pub mod daemon;
 pub mod dial;
+pub mod edit;
 pub mod enrol;
+mod half;
 pub mod limits;
 pub mod link;
+pub mod local_api;
+pub mod policy;
 pub mod serve;
+mod shelf;
+pub mod site;
+pub mod terminal;
 pub mod tls;
 pub mod wire;
 

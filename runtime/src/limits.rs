@@ -83,3 +83,40 @@ pub const ENROLMENTS_MAX: usize = 8;
 pub const INVITATIONS_MAX: usize = 1_000;
 /// Largest signing request, in bytes; ours take about 250.
 pub const REQUEST_BYTES_MAX: usize = 4_096;
+
+/// A peer's clock may be this far ahead of ours and of all seen before, and is followed; five
+/// minutes are what a badly kept office clock drifts in a year.
+pub const CLOCK_DRIFT_MILLIS_MAX: u64 = 5 * 60 * 1_000;
+/// Refused changes kept for people to see, here and there each; further ones are refused alike
+/// but not listed. About 200 bytes each.
+pub const REFUSED_KEPT_MAX: usize = 1_000;
+/// Halves of entries kept in memory per space while clean: about 2 KB each, 16 MB.
+pub const HALVES_WARM_MAX: usize = 8_192;
+/// Halves that may differ from their rows before rows are written even under load: 40 MB.
+pub const HALVES_DIRTY_MAX: usize = 20_000;
+/// Entries measured and rows written in one slice of background work: about 10 ms.
+pub const SLICE_ENTRIES: usize = 256;
+
+/// Inputs fed to a machine in one turn, between two commits.
+pub const TURN_INPUTS_MAX: usize = 256;
+/// Bytes fed in one turn: with one more of the largest inputs (an import of 4 MB that is sealed
+/// to twice its size) what is staged stays below the store's 16 MB.
+pub const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What one record of an import counts for in a turn.
+pub const TURN_RECORD_BYTES: usize = 4 * 1024;
+/// Time between two ticks of a machine.
+pub const TICK: Duration = Duration::from_secs(1);
+/// Calls of people's programs that wait for a machine's turn; more wait outside.
+pub const CALLS_MAX: usize = 256;
+/// Frames that wait on one link whose peer does not read; beyond it the link is let go. Windows
+/// keep an honest peer's far below, but for a repair of some million changes: 38 MB of hashes.
+pub const LINK_BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest question on the local API: an import of 500 records of 8 KB.
+pub const QUESTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest answer taken from the local API: a page of 500 entries at 64 KB.
+pub const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Changes looked at per space to count those that no hub has yet; a status says at most so many.
+pub const UNSENT_COUNTED_MAX: usize = 10_000;
+/// Documents that one audit compares with Automerge: about a second. The next audit goes on where
+/// this one stopped.
+pub const AUDIT_DOCUMENTS_MAX: usize = 2_000;

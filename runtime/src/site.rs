@@ -161,6 +161,17 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
     }
 
+    /// Communities a street hub expects, with or without a machine so far.
+    pub fn host(&mut self, communities: &[CommunityId]) {
+        self.hosted.extend(communities.iter().cloned());
+        self.grant_self();
+    }
+
+    /// When each peer was last heard, in milliseconds since 1970.
+    pub fn heard(&self) -> &BTreeMap<PeerName, u64> {
+        &self.heard
+    }
+
     /// A link to a peer stands.
     pub fn link_up(&mut self, link: LinkId, peer: PeerName) {
         let me = self.books.me();

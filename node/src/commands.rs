@@ -1,0 +1,65 @@
+//! The commands that ask the daemon: each becomes one question, a few become several.
+
+use linli_runtime::ask::{Ask, StepForm, Trouble};
+use linli_runtime::daemon;
+use linli_runtime::terminal::Terminal;
+
+use crate::cli::{Command, StepFlags};
+use crate::{enrol, export, fields, import};
+
+/// Conflicts and refusals shown at most.
+const LISTED_MAX: usize = 200;
+
+/// Does what a command says.
+pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> {
+    let ask = match command {
+        Command::Enrol { token, name } => return enrol::run(terminal, &token, &name),
+        Command::ImportJson { file, dry_run } => return import::run(terminal, &file, dry_run),
+        Command::ExportJson { kinds, out } => return export::run(terminal, &kinds, out.as_deref()),
+        Command::Kinds { kind: Some(kind) } => return terminal.show_kind(&kind),
+        Command::Salvage => return salvage(terminal),
+        // The main function runs it, with a runtime of its own.
+        Command::Serve { .. } => return Ok(()),
+        Command::Add { kind, fields, id } => Ask::Add { kind, id, fields: fields::read(&fields)? },
+        Command::Edit { entry, fields } => {
+            Ask::Edit { community: None, entry, fields: fields::read(&fields)? }
+        }
+        Command::Step(flags) => step(flags)?,
+        Command::List { kind, state, max, after } => {
+            Ask::List { kind, state, community: None, after, max, whole: false }
+        }
+        Command::Show { entry, reason } => Ask::Show { community: None, entry, reason },
+        Command::Find { words, max } => Ask::Find { text: words.join(" "), max },
+        Command::Figures(flags) => match flags.behind {
+            true => Ask::Behind { figure: flags.query(), max: flags.max },
+            false => Ask::Figures(flags.query()),
+        },
+        Command::Conflicts => Ask::Conflicts { max: LISTED_MAX },
+        Command::Refused => Ask::Refused { max: LISTED_MAX },
+        Command::Status => Ask::Status {},
+        Command::Devices => Ask::Devices {},
+        Command::Approve { machine, code } => Ask::Approve { machine, code },
+        Command::Recount => Ask::Recount {},
+        Command::Audit => Ask::Audit {},
+        Command::Digests => Ask::Digests {},
+        Command::Online => Ask::Online { online: true },
+        Command::Offline => Ask::Online { online: false },
+        Command::Kinds { kind: None } => Ask::Kinds {},
+    };
+    terminal.run(&ask)
+}
+
+fn step(flags: StepFlags) -> Result<Ask, Trouble> {
+    let StepFlags { entry, action, fields, at, by, note } = flags;
+    let step = StepForm { action, at, by, note };
+    Ok(Ask::Step { community: None, entry, step, fields: fields::read(&fields)? })
+}
+
+fn salvage(terminal: &Terminal) -> Result<(), Trouble> {
+    let told = daemon::salvage(&terminal.data).map_err(|error| Trouble {
+        code: "salvage".into(),
+        zh: format!("没有完成：{error}。服务正在运行时不能进行；请先停止。"),
+        en: format!("Not done: {error}. It cannot be done while the daemon runs; stop it first."),
+    })?;
+    terminal.print(&format!("{told}\n"))
+}

@@ -1,0 +1,199 @@
+//! `linli-node serve`: opens the machine, brings up its links and its local API, and ends in good
+//! order.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use linli_domain::pack::Registry;
+use linli_runtime::ask::{Answer, Ask};
+use linli_runtime::authority::Identity;
+use linli_runtime::daemon::{self, Keys};
+use linli_runtime::enrol::{self, Enrolled};
+use linli_runtime::link::Links;
+use linli_runtime::local_api::LocalApi;
+use linli_runtime::serve::{Door, Serving};
+use linli_runtime::site::Opening;
+use linli_runtime::tls::Clock;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, oneshot, watch};
+
+use crate::api::{self, Shared};
+use crate::config::Config;
+use crate::desk::Desk;
+use crate::uplinks::{Plan, Uplinks};
+
+/// How often it is asked whether the certificate needs renewal.
+const RENEWAL_LOOK: Duration = Duration::from_secs(3_600);
+
+/// Where a desk keeps its certificate.
+pub(crate) fn identity_dir(data: &Path) -> PathBuf {
+    data.join("identity")
+}
+
+/// Runs the desk over `data` until a signal, or until its journal fails.
+pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let enrolled = enrol::load(&identity_dir(data))?.context(
+        "本机还没有加入社区。请先运行 linli-node enrol <邀请> --name <名字> / \
+         this machine is not enrolled; run `linli-node enrol TOKEN --name NAME` first",
+    )?;
+    let me = enrolled.identity.peer().clone();
+    let community = me.community.clone().context("the certificate is not a desk's")?;
+    let keys = Keys::below(data);
+    let opening = opening(data, &enrolled, &keys, config.utc_offset_minutes)?;
+    let opened = {
+        let data = data.to_owned();
+        tokio::task::spawn_blocking(move || daemon::open(&data, opening)).await??
+    };
+    for note in &opened.notes {
+        tracing::warn!(note, "store");
+    }
+
+    let (links, events) = Links::new();
+    let (handle, ended) = daemon::spawn(opened.site, events, Some(keys))?;
+    let hub = config.hub.clone().unwrap_or_else(|| enrolled.hub.clone());
+    let (identity_in, identity) = watch::channel(Arc::new(enrolled.identity));
+    let lan = match config.lan.listen {
+        Some(listen) => Some(listen_in_office(listen, data, &links, &clock).await?),
+        None => None,
+    };
+    let mut uplinks = Uplinks::new(Plan {
+        hub: hub.clone(),
+        neighbours: config.lan.neighbours.clone(),
+        community,
+        identity,
+        links,
+        clock: clock.clone(),
+    });
+    if !offline {
+        uplinks.start();
+    }
+    let renewing = tokio::spawn(renew(data.to_owned(), hub.clone(), clock, identity_in));
+
+    let desk = Arc::new(Desk {
+        handle: handle.clone(),
+        uplinks: Mutex::new(uplinks),
+        store_notes: opened.notes,
+        utc_offset_minutes: config.utc_offset_minutes,
+    });
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, config.api_port));
+    let listener = TcpListener::bind(local)
+        .await
+        .with_context(|| format!("cannot listen on {local}; set another api_port in node.toml"))?;
+    let api = LocalApi::new(listener.local_addr()?)?;
+    let published = api.publish(data)?;
+    tracing::info!(name = %me, hub, api = %api.address, offline, "serving");
+    say_code(&desk).await;
+
+    let (stop_api, api_stopped) = oneshot::channel::<()>();
+    let shared = Arc::new(Shared { desk: desk.clone(), api });
+    let serving = tokio::spawn(api::serve(listener, shared, async {
+        // A dropped sender counts as told.
+        let _ = api_stopped.await;
+    }));
+
+    let outcome = daemon::until_end(ended, &handle, async {
+        drop(published);
+        drop(stop_api);
+        renewing.abort();
+        desk.uplinks.lock().await.stop().await;
+        if let Some(lan) = lan {
+            lan.stop().await;
+        }
+    })
+    .await;
+    serving.abort();
+    Ok(outcome?)
+}
+
+/// What the machine is opened with. Only a founding desk without any history makes a ring: one
+/// that lost its keys must get the community's back, not a second one.
+fn opening(
+    data: &Path,
+    enrolled: &Enrolled,
+    keys: &Keys,
+    utc_offset_minutes: i32,
+) -> anyhow::Result<Opening> {
+    let ring = match keys.ring()? {
+        Some(ring) => Some(ring),
+        None if enrolled.founding && !data.join("journal").exists() => Some(keys.found()?),
+        None => {
+            if enrolled.founding {
+                tracing::error!(
+                    "the community's key is missing: put keys/ring back from a copy, or have \
+                     another desk approve this one"
+                );
+            }
+            None
+        }
+    };
+    Ok(Opening {
+        me: enrolled.identity.peer().clone(),
+        // Only open halves are counted, so that desk and hub count the same.
+        registry: Arc::new(Registry::builtin().open_metrics()),
+        ring,
+        device: Some(keys.device()?),
+        entropy: daemon::system_entropy(),
+        utc_offset_minutes,
+    })
+}
+
+/// Answers other desks of the community in the office.
+async fn listen_in_office(
+    listen: SocketAddr,
+    data: &Path,
+    links: &Links,
+    clock: &Clock,
+) -> anyhow::Result<Serving> {
+    let enrolled = enrol::load(&identity_dir(data))?.context("the certificate has gone")?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; change [lan] in node.toml"))?;
+    let door = Door {
+        identity: enrolled.identity,
+        registry: enrol::Registry::in_memory(),
+        registrar: None,
+        links: links.clone(),
+        clock: clock.clone(),
+    };
+    Ok(linli_runtime::serve::serve(listener, door)?)
+}
+
+/// A machine that waits to be approved says so at once: somebody has to act.
+async fn say_code(desk: &Desk) {
+    if let Answer::Status(status) = desk.ask(Ask::Status {}).await
+        && let Some(code) = status.code
+    {
+        tracing::warn!(
+            code,
+            "waits for approval to read personal fields; on an approved desk run `linli-node approve`"
+        );
+    }
+}
+
+/// Renews the certificate when it is due. The link goes on; the next one uses the new certificate.
+async fn renew(data: PathBuf, hub: String, clock: Clock, identity: watch::Sender<Arc<Identity>>) {
+    let dir = identity_dir(&data);
+    loop {
+        if identity.borrow().renewal_due(clock.now()) {
+            match renew_once(&dir, &hub, &clock).await {
+                Ok(fresh) => {
+                    tracing::info!(until = fresh.leaf().not_after, "certificate renewed");
+                    identity.send_replace(Arc::new(fresh));
+                }
+                Err(error) => {
+                    tracing::warn!(error = %format!("{error:#}"), "certificate not renewed yet")
+                }
+            }
+        }
+        tokio::time::sleep(RENEWAL_LOOK).await;
+    }
+}
+
+async fn renew_once(dir: &Path, hub: &str, clock: &Clock) -> anyhow::Result<Identity> {
+    let enrolled = enrol::load(dir)?.context("the certificate has gone")?;
+    Ok(enrol::renew(&enrolled, hub, dir, clock).await?)
+}

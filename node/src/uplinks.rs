@@ -1,0 +1,91 @@
+//! The links a desk dials: to its hub, and to neighbours in the office.
+
+use std::sync::Arc;
+
+use linli_domain::id::CommunityId;
+use linli_runtime::authority::Identity;
+use linli_runtime::dial::{Dial, Dialling, LinkState, LinkStatus, dial};
+use linli_runtime::link::Links;
+use linli_runtime::tls::{Clock, Expect};
+use tokio::sync::watch;
+
+/// Whom to dial, and as whom.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The hub's `host:port`.
+    pub(crate) hub: String,
+    /// Other desks' `host:port`.
+    pub(crate) neighbours: Vec<String>,
+    /// The community whose desks neighbours must be.
+    pub(crate) community: CommunityId,
+    /// This desk's identity, renewed from time to time.
+    pub(crate) identity: watch::Receiver<Arc<Identity>>,
+    /// Where links go.
+    pub(crate) links: Links,
+    /// The wall clock.
+    pub(crate) clock: Clock,
+}
+
+/// The links a desk dials, while it is online.
+#[derive(Debug)]
+pub(crate) struct Uplinks {
+    plan: Plan,
+    /// The hub's first, then the neighbours'; empty while offline.
+    dialled: Vec<Dialling>,
+    /// The hub's link as it was before the desk last went offline.
+    before: LinkStatus,
+}
+
+impl Uplinks {
+    /// Links that wait for [`Self::start`].
+    pub(crate) fn new(plan: Plan) -> Self {
+        let before = LinkStatus {
+            state: LinkState::Stopped,
+            last_success: None,
+            last_attempt: None,
+            last_error: None,
+        };
+        Self { plan, dialled: Vec::new(), before }
+    }
+
+    /// Dials, if it does not yet.
+    pub(crate) fn start(&mut self) {
+        if !self.dialled.is_empty() {
+            return;
+        }
+        let plan = &self.plan;
+        let to = |address: &str, expect: Expect| {
+            dial(Dial {
+                address: address.to_owned(),
+                expect,
+                identity: plan.identity.clone(),
+                links: plan.links.clone(),
+                clock: plan.clock.clone(),
+            })
+        };
+        self.dialled.push(to(&plan.hub, Expect::Hub));
+        for neighbour in &plan.neighbours {
+            self.dialled.push(to(neighbour, Expect::Desk(plan.community.clone())));
+        }
+    }
+
+    /// Ends the links and dials no more.
+    pub(crate) async fn stop(&mut self) {
+        self.before = LinkStatus { state: LinkState::Stopped, ..self.hub() };
+        for dialling in self.dialled.drain(..) {
+            dialling.stop().await;
+        }
+    }
+
+    /// How the hub's link does. While it is up, its last success is now.
+    pub(crate) fn hub(&self) -> LinkStatus {
+        let Some(dialling) = self.dialled.first() else { return self.before.clone() };
+        let mut status = dialling.status().borrow().clone();
+        if matches!(status.state, LinkState::Up { .. }) {
+            status.last_success = Some(self.plan.clock.now());
+        }
+        status.last_success = status.last_success.or(self.before.last_success);
+        status.last_attempt = status.last_attempt.or(self.before.last_attempt);
+        status
+    }
+}

@@ -1,0 +1,364 @@
+//! The daemon: one thread that owns a machine, and drives it in turns.
+//!
+//! A turn takes all that waits, up to a bound; one commit makes it durable; only then do answers
+//! and frames leave. Nothing else touches the machine, so nothing is locked, and whatever arrives
+//! while a commit is on its way to the disk shares the next one. It refuses to go on after a
+//! commit that failed: what the disk holds then is for the next start to find out.
+
+mod clock;
+mod keys;
+mod open;
+mod signal;
+mod wires;
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Instant;
+
+use linli_domain::id::{CommunityId, PeerName, Role};
+use linli_replica::{Effect, LinkId};
+use linli_store::disk::Disk;
+use linli_store::journal::CommitError;
+use linli_store::views::Views;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+
+pub use clock::{CHINA_OFFSET_MINUTES, local_time, now_millis};
+pub use keys::{Keys, KeysError};
+pub use open::{OpenMachineError, Opened, open, salvage, system_entropy};
+pub use signal::{EXIT_JOURNAL, Ended, until_end};
+
+use crate::ask::{Answer, Ask, Trouble};
+use crate::books::BooksTrouble;
+use crate::limits::{CALLS_MAX, TICK, TURN_BYTES_MAX, TURN_INPUTS_MAX, TURN_RECORD_BYTES};
+use crate::link::LinkEvent;
+use crate::site::Site;
+use wires::{Overflow, Wires, frame_bytes};
+
+/// Speaks to a running daemon; clones speak to the same one.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    calls: mpsc::Sender<Call>,
+}
+
+/// How a daemon ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// A commit failed. The process must leave; the next start keeps all that was acknowledged.
+    #[error("the journal could not be written; nothing more is accepted until a restart")]
+    Commit(#[from] CommitError),
+    /// The thread panicked; the log says where.
+    #[error("the machine's thread broke down; the log says where")]
+    Panicked,
+    /// The system gives no thread or timer.
+    #[error("the system gives no thread")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A peer that a link stands to, or that was heard before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerState {
+    /// The peer.
+    pub peer: PeerName,
+    /// A link to it stands.
+    pub connected: bool,
+    /// It holds what this machine holds, in every space they share; known while connected.
+    pub agreed: bool,
+    /// When it was last heard, in milliseconds since 1970.
+    pub last_heard: Option<u64>,
+}
+
+/// What the thread is asked to do.
+#[derive(Debug)]
+enum Call {
+    Ask { ask: Box<Ask>, reply: oneshot::Sender<Answer> },
+    Enrolled { peers: Vec<PeerName>, communities: Vec<CommunityId> },
+    Peers { reply: oneshot::Sender<Vec<PeerState>> },
+    Stop,
+}
+
+/// Starts the thread of a machine. `events` are those of its links; `keys` is where a ring that
+/// comes by approval is kept. The receiver tells how it ended.
+pub fn spawn<D, V>(
+    site: Site<D, V>,
+    events: mpsc::Receiver<LinkEvent>,
+    keys: Option<Keys>,
+) -> Result<(Handle, Ended), DaemonError>
+where
+    D: Disk + Send + 'static,
+    V: Views + Send + 'static,
+{
+    let (calls_in, calls) = mpsc::channel(CALLS_MAX);
+    let (end, ended) = oneshot::channel();
+    // A runtime of its own, for waiting only: the thread sleeps until a link or a person wakes it.
+    let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    thread::Builder::new().name("machine".into()).spawn(move || {
+        let machine = Machine { site, wires: Wires::default(), events, calls, keys };
+        let run = std::panic::AssertUnwindSafe(|| waiting.block_on(machine.run()));
+        let outcome = std::panic::catch_unwind(run).unwrap_or(Err(DaemonError::Panicked));
+        // Nobody waits any more when the process leaves in another way.
+        let _ = end.send(outcome);
+    })?;
+    Ok((Handle { calls: calls_in }, ended))
+}
+
+impl Handle {
+    /// Asks the machine; the answer comes once everything it speaks of is durable.
+    pub async fn ask(&self, ask: Ask) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let call = Call::Ask { ask: Box::new(ask), reply };
+        if self.calls.send(call).await.is_err() {
+            return Answer::Trouble(stopping());
+        }
+        answer.await.unwrap_or_else(|_| Answer::Trouble(stopping()))
+    }
+
+    /// Tells a hub which machines are enrolled, and which communities it expects besides theirs.
+    pub async fn enrolled(&self, peers: Vec<PeerName>, communities: Vec<CommunityId>) {
+        // A daemon that has ended needs no news.
+        let _ = self.calls.send(Call::Enrolled { peers, communities }).await;
+    }
+
+    /// The peers heard so far.
+    pub async fn peers(&self) -> Vec<PeerState> {
+        let (reply, answer) = oneshot::channel();
+        if self.calls.send(Call::Peers { reply }).await.is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
+    }
+
+    /// Finishes the turn, writes the views and ends the thread.
+    pub async fn stop(&self) {
+        // One that has ended is stopped.
+        let _ = self.calls.send(Call::Stop).await;
+    }
+}
+
+fn stopping() -> Trouble {
+    Trouble {
+        code: "stopping".into(),
+        zh: "程序正在退出，这一步没有完成。重新启动后再试。".into(),
+        en: "The program is shutting down and did not do this. Try again after a restart.".into(),
+    }
+}
+
+/// One thing that waits for a turn.
+enum Input {
+    Event(LinkEvent),
+    Call(Call),
+    /// The links or the people are gone for good.
+    Closed,
+    Tick,
+}
+
+struct Machine<D: Disk, V: Views> {
+    site: Site<D, V>,
+    wires: Wires,
+    events: mpsc::Receiver<LinkEvent>,
+    calls: mpsc::Receiver<Call>,
+    keys: Option<Keys>,
+}
+
+/// What a turn owes to people once it is durable.
+#[derive(Default)]
+struct Owed {
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    peers: Vec<oneshot::Sender<Vec<PeerState>>>,
+    stop: bool,
+}
+
+impl<D: Disk, V: Views> Machine<D, V> {
+    async fn run(mut self) -> Result<(), DaemonError> {
+        let mut last_tick = Instant::now();
+        let mut tick = std::pin::pin!(sleep_until((last_tick + TICK).into()));
+        let mut no_events = false;
+        loop {
+            let first = match self.waiting() {
+                Some(input) => input,
+                None if self.site.idle() => continue,
+                None => tokio::select! {
+                    biased;
+                    event = self.events.recv(), if !no_events => {
+                        event.map_or(Input::Closed, Input::Event)
+                    }
+                    call = self.calls.recv() => Input::Call(call.unwrap_or(Call::Stop)),
+                    () = &mut tick => Input::Tick,
+                },
+            };
+            if matches!(first, Input::Closed) {
+                no_events = true;
+            }
+            let tick_due = last_tick.elapsed() >= TICK;
+            if self.turn(first, tick_due)? {
+                self.site.close()?;
+                return Ok(());
+            }
+            if tick_due {
+                last_tick = Instant::now();
+                tick.as_mut().reset((last_tick + TICK).into());
+            }
+        }
+    }
+
+    /// What waits already, people before links so that neither starves the other: a link's frames
+    /// are bounded by its windows.
+    fn waiting(&mut self) -> Option<Input> {
+        if let Ok(call) = self.calls.try_recv() {
+            return Some(Input::Call(call));
+        }
+        self.events.try_recv().ok().map(Input::Event)
+    }
+
+    /// One turn; true if it was the last.
+    fn turn(&mut self, first: Input, tick_due: bool) -> Result<bool, CommitError> {
+        self.site.set_now(now_millis());
+        let mut owed = Owed::default();
+        let mut bytes = 0;
+        let mut inputs = 0;
+        let mut next = Some(first);
+        while let Some(input) = next {
+            bytes += self.take(input, &mut owed);
+            inputs += 1;
+            let room = bytes < TURN_BYTES_MAX && inputs < TURN_INPUTS_MAX && !owed.stop;
+            next = if room { self.waiting() } else { None };
+        }
+        if tick_due {
+            self.site.tick();
+        }
+        let effects = self.site.end_turn()?;
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        for (reply, answer) in owed.answers {
+            // Who asked may have gone.
+            let _ = reply.send(answer);
+        }
+        for reply in owed.peers {
+            let _ = reply.send(self.peers());
+        }
+        self.after_turn();
+        Ok(owed.stop)
+    }
+
+    /// Feeds one input to the machine; about how many bytes it staged.
+    fn take(&mut self, input: Input, owed: &mut Owed) -> usize {
+        match input {
+            Input::Event(event) => self.take_event(event),
+            Input::Call(Call::Ask { ask, reply }) => {
+                let bytes = match &*ask {
+                    Ask::Import { records, .. } => records.len() * TURN_RECORD_BYTES,
+                    _ => TURN_RECORD_BYTES,
+                };
+                let answer = self.site.ask(*ask);
+                owed.answers.push((reply, answer));
+                bytes
+            }
+            Input::Call(Call::Enrolled { peers, communities }) => {
+                self.site.host(&communities);
+                self.site.enrolled(&peers);
+                0
+            }
+            Input::Call(Call::Peers { reply }) => {
+                owed.peers.push(reply);
+                0
+            }
+            Input::Call(Call::Stop) => {
+                owed.stop = true;
+                0
+            }
+            Input::Closed | Input::Tick => 0,
+        }
+    }
+
+    fn take_event(&mut self, event: LinkEvent) -> usize {
+        match event {
+            LinkEvent::Up { link, peer, frames, dialled } => {
+                tracing::info!(%peer, link = link.0, dialled, "link up");
+                self.wires.up(LinkId(link.0), peer.clone(), frames);
+                if self.site.me().role() == Role::StreetHub {
+                    // Its certificate is ours: a desk may link before its enrolment is announced.
+                    self.site.enrolled(std::slice::from_ref(&peer));
+                }
+                self.site.link_up(LinkId(link.0), peer);
+                0
+            }
+            LinkEvent::Frame { link, frame } => {
+                let bytes = frame_bytes(&frame);
+                self.site.frame(LinkId(link.0), frame);
+                bytes
+            }
+            LinkEvent::Room { link } => {
+                self.wires.flush(LinkId(link.0));
+                0
+            }
+            LinkEvent::Down { link, reason } => {
+                if let Some(peer) = self.wires.drop(LinkId(link.0)) {
+                    tracing::info!(%peer, link = link.0, %reason, "link down");
+                }
+                self.site.link_down(LinkId(link.0));
+                0
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { link, frame } => {
+                if self.wires.send(link, frame) == Err(Overflow) {
+                    self.close(link, "the peer does not read what it is sent");
+                    self.site.link_down(link);
+                }
+            }
+            Effect::Close { link, reason } => self.close(link, reason),
+        }
+    }
+
+    fn close(&mut self, link: LinkId, reason: &str) {
+        if let Some(peer) = self.wires.drop(link) {
+            tracing::warn!(%peer, link = link.0, reason, "link closed");
+        }
+    }
+
+    fn after_turn(&mut self) {
+        if let Some(ring) = self.site.take_ring()
+            && let Some(keys) = &self.keys
+        {
+            match keys.keep(&ring) {
+                Ok(()) => tracing::info!("approved: the community's key is kept"),
+                Err(error) => {
+                    tracing::error!(%error, "the community's key could not be kept; restart and it comes again");
+                }
+            }
+        }
+        self.site.keep_bounded();
+        for trouble in self.site.take_troubles() {
+            match trouble {
+                BooksTrouble::Read(what) => tracing::error!(what, "the journal could not be read"),
+                BooksTrouble::View(what) => {
+                    tracing::warn!(what, "a view could not be written; the next start rebuilds it")
+                }
+                BooksTrouble::Fork { entry, from } => {
+                    tracing::warn!(%entry, %from, "one machine's identity is used twice");
+                }
+            }
+        }
+    }
+
+    fn peers(&self) -> Vec<PeerState> {
+        let standings = self.site.standings();
+        let heard = self.site.heard();
+        let known: BTreeSet<&PeerName> = self.wires.peers().chain(heard.keys()).collect();
+        let state = |peer: &PeerName| {
+            let mut shared = standings.iter().filter(|standing| standing.peer == *peer);
+            let connected = self.wires.peers().any(|up| up == peer);
+            PeerState {
+                peer: peer.clone(),
+                connected,
+                agreed: connected && shared.all(|standing| standing.agreed),
+                last_heard: heard.get(peer).copied(),
+            }
+        };
+        known.into_iter().map(state).collect()
+    }
+}

@@ -1,0 +1,70 @@
+//! Opening a machine on its data folder: the store, then the site on it.
+//!
+//! What the store found is told to people, since a rebuilt view or a cut tail is worth knowing. It
+//! refuses to open a damaged journal; salvaging one is for a person to decide.
+
+use std::path::Path;
+
+use linli_store::disk::RealDisk;
+use linli_store::journal::AppendError;
+use linli_store::store::{RealStore, SalvageRealError, StoreError, StoreOptions};
+use linli_store::views::SledViews;
+
+use super::now_millis;
+use crate::site::{Entropy, Opening, Site};
+
+/// A machine that is open, and what its store had to say.
+#[derive(Debug)]
+pub struct Opened {
+    /// The machine.
+    pub site: Site<RealDisk, SledViews>,
+    /// One line each, for people.
+    pub notes: Vec<String>,
+}
+
+/// A machine that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenMachineError {
+    /// Its store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its first notes cannot be written.
+    #[error("the journal takes nothing: {0}")]
+    Append(#[from] AppendError),
+}
+
+/// Opens the machine whose store lies in `data`. Reads what the views lack, so it may take a while.
+pub fn open(data: &Path, opening: Opening) -> Result<Opened, OpenMachineError> {
+    let (store, found) = RealStore::open_real(data, StoreOptions::default())?;
+    let mut notes = Vec::new();
+    if let Some(cut) = &found.journal.cut {
+        let kept = cut.kept_as.as_ref().map(|file| format!("; kept in {file}"));
+        let kept = kept.unwrap_or_default();
+        notes.push(format!("{} bytes of an unfinished commit were cut{kept}", cut.bytes));
+    }
+    for lost in &found.journal.lost {
+        let (space, had, has) = (&lost.space, lost.had, lost.has);
+        notes.push(format!("{space} ends at {has} and once ended at {had}; peers fill it up"));
+    }
+    if let Some(rebuilt) = &found.rebuilt {
+        notes.push(format!("views rebuilt: {rebuilt}"));
+    }
+    let site = Site::open(opening, store, now_millis())?;
+    Ok(Opened { site, notes })
+}
+
+/// Makes a sound journal of the damaged one in `data`, keeping what is intact; says what came of
+/// it. The next start derives the views again, and peers fill up what was lost.
+pub fn salvage(data: &Path) -> Result<String, SalvageRealError> {
+    let report = RealStore::salvage_real(data, StoreOptions::default())?;
+    let mut text = format!("kept {} changes and {} notes", report.changes, report.notes);
+    for damage in &report.damage {
+        text.push_str(&format!("\nlost: {damage}"));
+    }
+    Ok(text)
+}
+
+/// The system's randomness, for [`Opening::entropy`].
+pub fn system_entropy() -> Entropy {
+    Box::new(|bytes| getrandom::fill(bytes).expect("a system that runs gives random numbers"))
+}

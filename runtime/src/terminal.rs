@@ -1,0 +1,159 @@
+//! What both programs' command lines share: language, tables, progress, and how a question is
+//! asked and its answer shown.
+//!
+//! It refuses to know one program's commands from the other's; those stand in the programs.
+
+mod figures;
+mod flags;
+mod kinds;
+mod lang;
+mod progress;
+mod render;
+pub mod table;
+mod words;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+pub use flags::{Common, FigureFlags, at_most_a_page, parse};
+pub use lang::Lang;
+pub use progress::{Progress, waiting};
+
+use crate::ask::{Answer, Ask, Trouble};
+use crate::local_api::AskClient;
+
+/// Columns of a line that goes into a file.
+const FILE_COLUMNS: usize = 240;
+
+/// A person at a command line.
+#[derive(Debug, Clone)]
+pub struct Terminal {
+    /// `linli-node` or `linli-hub`.
+    pub program: &'static str,
+    /// The language to speak.
+    pub lang: Lang,
+    /// Print answers as JSON.
+    pub json: bool,
+    /// Where the daemon's data is.
+    pub data: PathBuf,
+}
+
+impl Terminal {
+    /// The daemon over the data folder.
+    pub fn daemon(&self) -> Result<AskClient, Trouble> {
+        AskClient::find(&self.data).map_err(|error| error.trouble(self.program))
+    }
+
+    /// Asks the daemon; a trouble comes back as an error.
+    pub fn ask(&self, daemon: &AskClient, ask: &Ask) -> Result<Answer, Trouble> {
+        let what = self.lang.pick("请稍候", "one moment");
+        match waiting(what, || daemon.ask(ask)) {
+            Ok(Answer::Trouble(trouble)) => Err(trouble),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(error.trouble(self.program)),
+        }
+    }
+
+    /// Asks the daemon one thing and shows the answer.
+    pub fn run(&self, ask: &Ask) -> Result<(), Trouble> {
+        let answer = self.ask(&self.daemon()?, ask)?;
+        self.show(&answer)
+    }
+
+    /// Shows the definition of a kind: what fields a form of it has, and which steps it knows.
+    pub fn show_kind(&self, kind: &str) -> Result<(), Trouble> {
+        let text = kinds::page(kind, self.lang, self.json, columns())?;
+        self.print(&text)
+    }
+
+    /// Shows an answer: as a person reads it, or as one line of JSON.
+    pub fn show(&self, answer: &Answer) -> Result<(), Trouble> {
+        let text = if self.json {
+            format!("{}\n", json(answer))
+        } else {
+            render::answer(answer, self.lang, columns())
+        };
+        self.print(&text)
+    }
+
+    /// Prints text; who closed the pipe wants no more.
+    pub fn print(&self, text: &str) -> Result<(), Trouble> {
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Trouble {
+                code: "output".into(),
+                zh: format!("输出写不出去：{error}"),
+                en: format!("The output cannot be written: {error}."),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// How the program ends: a trouble is said on the error stream, and is JSON where JSON is
+    /// wanted.
+    pub fn end(&self, outcome: Result<(), Trouble>) -> ExitCode {
+        let Err(trouble) = outcome else { return ExitCode::SUCCESS };
+        if self.json {
+            // The sentence below says the same; a closed pipe wants neither.
+            let _ = self.print(&format!("{}\n", json(&Answer::Trouble(trouble.clone()))));
+        }
+        eprintln!("{}: {}", self.program, self.lang.of(&trouble));
+        ExitCode::FAILURE
+    }
+}
+
+/// Where data is kept unless `--data` or `LINLI_DATA` says otherwise: the user's own folder for
+/// `what`, such as `~/.local/share/linli/node`.
+pub fn data_dir(given: Option<&Path>, what: &str) -> PathBuf {
+    let set =
+        |name: &str| std::env::var_os(name).filter(|text| !text.is_empty()).map(PathBuf::from);
+    if let Some(given) = given {
+        return given.to_owned();
+    }
+    if let Some(data) = set("LINLI_DATA") {
+        return data;
+    }
+    let home = set("XDG_DATA_HOME")
+        .or_else(|| set("LOCALAPPDATA"))
+        .or_else(|| set("HOME").map(|home| home.join(".local").join("share")))
+        .unwrap_or_default();
+    home.join("linli").join(what)
+}
+
+/// Figures are a list of objects, everything else is the answer itself.
+fn json(answer: &Answer) -> String {
+    let text = match answer {
+        Answer::Figures { figures } => serde_json::to_string(figures),
+        answer => serde_json::to_string(answer),
+    };
+    text.expect("an answer is made of texts, numbers and lists")
+}
+
+/// Columns of the terminal that people look at; many where the output goes into a file.
+fn columns() -> usize {
+    let terminal = console::Term::stdout();
+    terminal.size_checked().map_or(FILE_COLUMNS, |(_, columns)| usize::from(columns).max(40))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_a_list_of_objects_and_troubles_name_themselves() {
+        let figures = Answer::Figures { figures: vec![serde_json::json!({"metric": "M01"})] };
+        assert_eq!(json(&figures), r#"[{"metric":"M01"}]"#);
+        assert_eq!(json(&Answer::Done {}), r#"{"answer":"done"}"#);
+    }
+
+    #[test]
+    fn the_given_folder_comes_first() {
+        let given = Path::new("here");
+        assert_eq!(data_dir(Some(given), "node"), given);
+        assert!(
+            data_dir(None, "node").ends_with("linli/node")
+                || std::env::var_os("LINLI_DATA").is_some()
+        );
+    }
+}

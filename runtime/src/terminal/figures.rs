@@ -1,0 +1,92 @@
+//! Figures as a table: never without base, coverage and as-of.
+
+use serde_json::Value as Json;
+
+use super::Lang;
+use super::table::Table;
+
+/// Columns below which a line of figures would lose what proves it.
+const COLUMNS_MIN: usize = 120;
+
+/// One line for each figure.
+pub(super) fn table(figures: &[Json], lang: Lang, columns: usize) -> String {
+    let mut table = Table::new(lang.pick(
+        [
+            "社区", "指标", "名称", "网格", "类别", "期间", ">数", "单位", ">分子", ">分母",
+            ">覆盖", "截至", "口径",
+        ],
+        [
+            "Community",
+            "Metric",
+            "Name",
+            "Grid",
+            "Category",
+            "Period",
+            ">Figure",
+            "Unit",
+            ">Num",
+            ">Den",
+            ">Coverage",
+            "As of",
+            "Base",
+        ],
+    ));
+    for figure in figures {
+        let text = |key: &str| plain(&figure[key]);
+        let label = |key: &str| plain(&figure[key][lang.pick("zh", "en")]);
+        let community = match text("community").as_str() {
+            "all" => lang.pick("合计", "all").to_owned(),
+            one => one.to_owned(),
+        };
+        table.row([
+            community,
+            text("metric"),
+            label("name"),
+            text("grid"),
+            text("category"),
+            text("period"),
+            text("text"),
+            text("unit"),
+            text("numerator"),
+            text("denominator"),
+            format!("{}/{}", text("communities_included"), text("communities_expected")),
+            text("as_of"),
+            label("base"),
+        ]);
+    }
+    if table.is_empty() {
+        return lang.pick("没有数据。\n", "There are no figures.\n").to_owned();
+    }
+    table.render(columns.max(COLUMNS_MIN))
+}
+
+fn plain(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_it_is_measured_against_and_how_many_communities_are_in_it() {
+        let line = json!({
+            "community": "all", "metric": "M03a", "period": "2026", "numerator": 55,
+            "name": {"zh": "解决率", "en": "Resolution rate"}, "denominator": 60, "unit": "%",
+            "base": {"zh": "当期受理", "en": "accepted"}, "text": "91.67%", "qualifier": "",
+            "as_of": "2026-03-06T10:00", "communities_included": 5, "communities_expected": 6,
+        });
+        let text = table(&[line], Lang::Zh, 160);
+        for part in ["合计", "解决率", "91.67%", "55", "60", "5/6", "当期受理", "2026-03-06T10:00"]
+        {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert_eq!(table(&[], Lang::En, 80), "There are no figures.\n");
+    }
+}

@@ -1,0 +1,422 @@
+//! Answers as people read them.
+//!
+//! Each answer has one form; nothing is left out that would change what the reader does next. It
+//! refuses to print control characters that entries may contain.
+
+use std::fmt::Write as _;
+
+use super::table::Table;
+use super::words::Words;
+use super::{Lang, figures};
+use crate::ask::{Answer, EntryView, KindView, NodeView, Status};
+
+/// The answer in lines of about `columns` columns, ended by a line break where there is any text.
+pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
+    let words = Words { lang };
+    let text = match answer {
+        Answer::Status(told) => status(told, lang, columns),
+        Answer::Written { entry, changes, state } => {
+            let state = words.state(entry.kind(), state);
+            let saved = match (changes, lang) {
+                (0, Lang::Zh) => "内容未变，没有写入",
+                (0, Lang::En) => "nothing differs, nothing written",
+                (_, Lang::Zh) => "已保存",
+                (_, Lang::En) => "saved",
+            };
+            let state = if state.is_empty() { String::new() } else { format!(" · {state}") };
+            format!("{entry} · {saved}{state}\n")
+        }
+        Answer::Imported { added, changed, unchanged, .. } => match lang {
+            Lang::Zh => format!("新增 {added} · 更新 {changed} · 未变 {unchanged}\n"),
+            Lang::En => format!("added {added} · changed {changed} · unchanged {unchanged}\n"),
+        },
+        Answer::Entry(entry) => entry_page(entry, words),
+        Answer::Entries { entries, next } => {
+            let mut text = entries_table(entries, words, columns);
+            if let Some(next) = next {
+                let more = lang.pick("还有更多，加上", "there is more, add");
+                let _ = writeln!(text, "… {more} --after {next}");
+            }
+            text
+        }
+        Answer::Kinds { kinds } => kinds_table(kinds, lang, columns),
+        Answer::Figures { figures: lines } => figures::table(lines, lang, columns),
+        Answer::Conflicts { conflicts } => {
+            let mut table = Table::new(lang.pick(
+                ["记录", "字段", "现显示", "另一方", "写的是"],
+                ["Entry", "Field", "Shown", "Other side", "Wrote"],
+            ));
+            for conflict in conflicts {
+                let kind = conflict.entry.kind();
+                let field = words.field(kind, &conflict.field);
+                for (who, what) in &conflict.others {
+                    let row = [
+                        conflict.entry.to_string(),
+                        field.clone(),
+                        conflict.chosen.clone(),
+                        who.clone(),
+                        what.clone(),
+                    ];
+                    table.row(row);
+                }
+            }
+            listed(&table, columns, lang.pick("没有冲突。", "There are no conflicts."))
+        }
+        Answer::Refused { refused } => {
+            let mut table = Table::new(lang.pick(
+                ["记录", "由谁拒收", "来自", "原因", "变更"],
+                ["Entry", "Refused by", "From", "Reason", "Change"],
+            ));
+            for one in refused {
+                let entry = one.entry.as_ref().map_or_else(String::new, ToString::to_string);
+                let by = if one.by == "here" { lang.pick("本机", "here") } else { &one.by };
+                let hash = one.hash.get(..12).unwrap_or(&one.hash);
+                table.row([&entry, by, &one.from, lang.of(&one.words), hash]);
+            }
+            listed(&table, columns, lang.pick("没有被拒收的变更。", "No change was refused."))
+        }
+        Answer::Devices { devices } => {
+            let mut table =
+                Table::new(lang.pick(["电脑", "状态", "核对码"], ["Machine", "State", "Code"]));
+            for device in devices {
+                let state = match device.approved {
+                    true => lang.pick("已批准", "approved"),
+                    false => lang.pick("等待批准", "waits for approval"),
+                };
+                table.row([device.machine.as_str(), state, &device.code]);
+            }
+            listed(&table, columns, lang.pick("还没有电脑。", "There are no machines yet."))
+        }
+        Answer::Approved { ring_code } => match lang {
+            Lang::Zh => format!("已批准。请核对：那台电脑的 status 应显示社区密钥码 {ring_code}\n"),
+            Lang::En => format!(
+                "Approved. Compare: `status` on that machine must show the ring code {ring_code}\n"
+            ),
+        },
+        Answer::Recount { entries, cells, differences } => {
+            let head = match lang {
+                Lang::Zh => format!("重算 {entries} 条记录、{cells} 个数"),
+                Lang::En => format!("counted {entries} entries and {cells} cells again"),
+            };
+            verdict(&head, differences, lang.pick("全部一致", "all equal"))
+        }
+        Answer::Audit { records, documents, damage } => {
+            let head = match lang {
+                Lang::Zh => format!("读过日志 {records} 条、文档 {documents} 份"),
+                Lang::En => format!("read {records} records and {documents} documents"),
+            };
+            verdict(&head, damage, lang.pick("完好", "sound"))
+        }
+        Answer::Digests { digests } => {
+            let mut table = Table::new(lang.pick(["空间", "摘要"], ["Space", "Digest"]));
+            for (space, digest) in digests {
+                table.row([space.to_string(), digest.clone()]);
+            }
+            table.render(columns.max(200))
+        }
+        Answer::Invitation { token, expires } => match lang {
+            Lang::Zh => format!(
+                "{token}\n\n只能用一次，{expires} 前有效。在新电脑上运行：\n  linli-node enrol <上面这一行> --name desk-a\n"
+            ),
+            Lang::En => format!(
+                "{token}\n\nGood once, until {expires}. On the new machine run:\n  linli-node enrol <the line above> --name desk-a\n"
+            ),
+        },
+        Answer::Nodes { nodes } => nodes_table(nodes, lang, columns),
+        Answer::Done {} => format!("{}\n", lang.pick("完成。", "Done.")),
+        Answer::Trouble(trouble) => format!("{}\n", lang.of(trouble)),
+    };
+    printable(&text)
+}
+
+/// A table, or a sentence that says there is nothing in it.
+fn listed(table: &Table, columns: usize, empty: &str) -> String {
+    if table.is_empty() { format!("{empty}\n") } else { table.render(columns) }
+}
+
+fn verdict(head: &str, troubles: &[String], good: &str) -> String {
+    let mut text = match troubles.len() {
+        0 => format!("{head}：{good}。\n"),
+        some => format!("{head}：{some} ✗\n"),
+    };
+    for trouble in troubles {
+        let _ = writeln!(text, "  {trouble}");
+    }
+    text
+}
+
+fn status(status: &Status, lang: Lang, columns: usize) -> String {
+    let mut text = format!("{} · {} · {}\n", status.name, status.role, status.version);
+    let mut line = |zh: &str, en: &str, value: &str| {
+        let _ = writeln!(text, "{}{value}", lang.pick(zh, en));
+    };
+    if let Some(code) = &status.code {
+        line("等待批准，核对码：", "Waits for approval, code: ", code);
+        line(
+            "在已批准的电脑上运行：",
+            "On an approved machine run: ",
+            &format!(
+                "linli-node approve {} --code {code}",
+                status.name.rsplit('/').next().unwrap_or_default()
+            ),
+        );
+    }
+    if let Some(code) = &status.ring_code {
+        line("社区密钥码：", "Ring code: ", code);
+    }
+    line("未送达：", "Unsent: ", &status.unsent.to_string());
+    if status.refused > 0 {
+        line("被拒收：", "Refused: ", &format!("{} (refused)", status.refused));
+    }
+    for (zh, en, value) in [
+        ("上次成功同步：", "Last success: ", &status.last_success),
+        ("上次尝试：", "Last attempt: ", &status.last_attempt),
+        ("上次失败原因：", "Last error: ", &status.last_error),
+    ] {
+        if let Some(value) = value {
+            line(zh, en, value);
+        }
+    }
+    for note in &status.store {
+        line("存储：", "Store: ", note);
+    }
+    let mut spaces = Table::new(lang.pick(["空间", ">变更"], ["Space", ">Changes"]));
+    for space in &status.spaces {
+        spaces.row([space.space.to_string(), space.changes.to_string()]);
+    }
+    if !spaces.is_empty() {
+        let _ = write!(text, "\n{}", spaces.render(columns));
+    }
+    let mut links = Table::new(
+        lang.pick(["对端", "空间", "状态", ">未送达"], ["Peer", "Space", "State", ">Unsent"]),
+    );
+    for link in &status.links {
+        let state = match link.agreed {
+            true => lang.pick("一致", "agrees"),
+            false => lang.pick("同步中", "catching up"),
+        };
+        links.row([
+            link.peer.clone(),
+            link.space.to_string(),
+            state.into(),
+            link.unsent.to_string(),
+        ]);
+    }
+    let none = lang.pick("现在没有连接。", "No link stands now.");
+    let _ = write!(text, "\n{}", listed(&links, columns, none));
+    text
+}
+
+fn entry_page(entry: &EntryView, words: Words) -> String {
+    let kind = entry.entry.kind();
+    let lang = words.lang;
+    let mut text = entry.entry.to_string();
+    if !entry.state.is_empty() {
+        let _ = write!(text, " · {}", words.state(kind, &entry.state));
+    }
+    if let Some(community) = &entry.community {
+        let _ = write!(text, " · {community}");
+    }
+    text.push('\n');
+    let mut fields = Table::new(lang.pick(["字段", "", "内容"], ["Field", "", "Value"]));
+    for name in ordered(entry, words) {
+        let value = words.value(kind, &name, &entry.fields[&name]);
+        fields.row([words.field(kind, &name), name, value]);
+    }
+    text.push_str(&fields.render(usize::MAX));
+    if !entry.steps.is_empty() {
+        let mut steps = Table::new(
+            lang.pick(["流转", "日期", "经办", "备注", ""], ["Step", "Date", "By", "Note", ""]),
+        );
+        for step in &entry.steps {
+            let note = step.note.as_deref().unwrap_or_default();
+            let mark = if step.conflict { lang.pick("冲突，待处理", "conflict") } else { "" };
+            steps.row([&*words.action(kind, &step.action), &step.at, &step.by, note, mark]);
+        }
+        let _ = write!(text, "\n{}", steps.render(usize::MAX));
+    }
+    if !entry.next.is_empty() {
+        let next: Vec<String> = entry.next.iter().map(|code| words.action(kind, code)).collect();
+        let _ = writeln!(
+            text,
+            "\n{}{}",
+            lang.pick("下一步：", "Next: "),
+            next.join(lang.pick("、", ", "))
+        );
+    }
+    for oddity in &entry.oddities {
+        let _ = writeln!(text, "⚠ {oddity}");
+    }
+    text
+}
+
+/// Field names in the order of the pack, then what the pack does not know.
+fn ordered(entry: &EntryView, words: Words) -> Vec<String> {
+    let known = words.order(entry.entry.kind());
+    let mut names: Vec<String> = known
+        .iter()
+        .filter(|name| entry.fields.contains_key(**name))
+        .map(|name| (*name).to_owned())
+        .collect();
+    names.extend(entry.fields.keys().filter(|name| !known.contains(&name.as_str())).cloned());
+    names
+}
+
+fn entries_table(entries: &[EntryView], words: Words, columns: usize) -> String {
+    let lang = words.lang;
+    let mut text = String::new();
+    for run in entries.chunk_by(|left, right| left.entry.kind() == right.entry.kind()) {
+        let kind = run[0].entry.kind();
+        let mut names: Vec<String> = Vec::new();
+        for name in run.iter().flat_map(|entry| ordered(entry, words)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let order = words.order(kind);
+        names.sort_by_key(|name| order.iter().position(|known| known == name));
+        let several = run.iter().any(|entry| entry.community != run[0].community);
+        let mut headings = vec![lang.pick("记录", "Entry").to_owned()];
+        headings.push(if several {
+            lang.pick("社区", "Community").to_owned()
+        } else {
+            String::new()
+        });
+        headings.push(lang.pick("状态", "State").to_owned());
+        headings.extend(names.iter().map(|name| words.field(kind, name)));
+        let mut table = Table::new(headings);
+        for entry in run {
+            let community = entry.community.as_ref().filter(|_| several);
+            let mut row = vec![
+                entry.entry.to_string(),
+                community.map_or_else(String::new, ToString::to_string),
+                words.state(kind, &entry.state),
+            ];
+            row.extend(names.iter().map(|name| {
+                entry.fields.get(name).map_or_else(String::new, |it| words.value(kind, name, it))
+            }));
+            table.row(row);
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&table.render(columns));
+    }
+    if entries.is_empty() {
+        text.push_str(lang.pick("没有记录。\n", "There are no entries.\n"));
+    }
+    text
+}
+
+fn kinds_table(kinds: &[KindView], lang: Lang, columns: usize) -> String {
+    let mut table = Table::new(lang.pick(
+        ["代号", "台账", "名称", "机制包", "字段"],
+        ["Kind", "Ledger", "Name", "Pack", "Fields"],
+    ));
+    for kind in kinds {
+        let fields: Vec<&str> = kind.fields.iter().map(|(name, _)| name.as_str()).collect();
+        let name = lang.pick(&kind.zh, &kind.en);
+        table.row([&*kind.kind, &kind.ledger, name, &kind.pack, &fields.join(" ")]);
+    }
+    listed(&table, columns, lang.pick("没有台账定义。", "There are no definitions."))
+}
+
+fn nodes_table(nodes: &[NodeView], lang: Lang, columns: usize) -> String {
+    let mut table = Table::new(lang.pick(
+        ["电脑", "连接", "上次联系", "一致", "登记于"],
+        ["Machine", "Link", "Last heard", "Agrees", "Since"],
+    ));
+    for node in nodes {
+        let link = match (node.revoked, node.connected) {
+            (true, _) => lang.pick("已停用", "revoked"),
+            (false, true) => lang.pick("在线", "up"),
+            (false, false) => lang.pick("离线", "down"),
+        };
+        let agreed = match (node.connected, node.agreed) {
+            (false, _) => "",
+            (true, true) => lang.pick("是", "yes"),
+            (true, false) => lang.pick("同步中", "catching up"),
+        };
+        let heard = node.last_heard.as_deref().unwrap_or("—");
+        table.row([&*node.name, link, heard, agreed, &node.since]);
+    }
+    let none = lang.pick(
+        "还没有电脑登记。用 linli-hub invite --community 社区 生成邀请。",
+        "No machine is enrolled yet. `linli-hub invite --community NAME` makes an invitation.",
+    );
+    listed(&table, columns, none)
+}
+
+/// Without characters that would steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| *letter == '\n' || !letter.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use linli_domain::id::EntryId;
+    use serde_json::json;
+
+    use super::*;
+    use crate::ask::StepView;
+
+    fn issue() -> EntryView {
+        EntryView {
+            entry: EntryId::parse("issue/01J8ZK").unwrap(),
+            community: None,
+            state: "accepted".into(),
+            fields: [
+                ("title", json!("路灯不亮")),
+                ("category", json!("lighting")),
+                ("odd", json!("\u{1b}[31mred")),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+            steps: vec![StepView {
+                id: "0".into(),
+                action: "report".into(),
+                at: "2026-03-06".into(),
+                by: "desk-a".into(),
+                note: None,
+                conflict: false,
+            }],
+            next: vec!["dispatch".into()],
+            oddities: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_entry_shows_names_people_know_and_codes_that_commands_take() {
+        let text = answer(&Answer::Entry(Box::new(issue())), Lang::Zh, 80);
+        for part in
+            ["已受理", "事项", "title", "照明", "上报 (report)", "派遣 (dispatch)", "desk-a"]
+        {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'), "an entry steers the terminal");
+        let english = answer(&Answer::Entry(Box::new(issue())), Lang::En, 80);
+        assert!(english.contains("Lighting") && english.contains("Accepted"), "{english}");
+    }
+
+    #[test]
+    fn a_list_keeps_to_its_line_and_says_how_to_go_on() {
+        let next = Some(EntryId::parse("issue/01J8ZK").unwrap());
+        let entries = vec![issue(), issue()];
+        let text = answer(&Answer::Entries { entries, next }, Lang::Zh, 60);
+        assert!(text.lines().all(|line| super::super::table::width(line) <= 60), "{text}");
+        assert!(text.contains("--after issue/01J8ZK"), "{text}");
+        let none = answer(&Answer::Entries { entries: Vec::new(), next: None }, Lang::En, 60);
+        assert_eq!(none, "There are no entries.\n");
+    }
+
+    #[test]
+    fn a_waiting_machine_is_told_what_to_run_elsewhere() {
+        let told = Status {
+            name: "d/s/yili/desk-b".into(),
+            code: Some("abcde-fgh23".into()),
+            ..Status::default()
+        };
+        let text = answer(&Answer::Status(Box::new(told)), Lang::En, 80);
+        assert!(text.contains("linli-node approve desk-b --code abcde-fgh23"), "{text}");
+    }
+}

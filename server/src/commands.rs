@@ -1,0 +1,88 @@
+//! The commands that ask the hub's daemon: each becomes one question, a few become several.
+
+use linli_runtime::ask::{Answer, Ask, EntryView, StepForm, Trouble};
+use linli_runtime::daemon;
+use linli_runtime::terminal::Terminal;
+
+use crate::cli::{Command, DispatchFlags};
+use crate::init;
+
+/// Refusals shown at most.
+const LISTED_MAX: usize = 200;
+/// The side move by which a street writes a note into an entry.
+const NOTE_ACTION: &str = "dispatch_note";
+
+/// Does what a command says.
+pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> {
+    let ask = match command {
+        Command::Init(flags) => return init::run(terminal, &flags),
+        Command::Kinds { kind: Some(kind) } => return terminal.show_kind(&kind),
+        Command::Salvage => return salvage(terminal),
+        // The main function runs it, with a runtime of its own.
+        Command::Serve => return Ok(()),
+        Command::Entries { kind: None, community, state, max, .. } => {
+            return every_ledger(terminal, |kind| Ask::List {
+                kind,
+                state: state.clone(),
+                community: community.clone(),
+                after: None,
+                max,
+                whole: false,
+            });
+        }
+        Command::Entries { kind: Some(kind), community, state, max, after } => {
+            Ask::List { kind, state, community, after, max, whole: false }
+        }
+        Command::Show { community, entry } => {
+            Ask::Show { community: Some(community), entry, reason: None }
+        }
+        Command::Invite { community, hours } => Ask::Invite { community, hours },
+        Command::Nodes => Ask::Nodes {},
+        Command::Figures(flags) => match flags.behind {
+            true => Ask::Behind { figure: flags.query(), max: flags.max },
+            false => Ask::Figures(flags.query()),
+        },
+        Command::Dispatch(flags) => dispatch(flags),
+        Command::Revoke { machine } => Ask::Revoke { machine: machine.to_string() },
+        Command::Status => Ask::Status {},
+        Command::Refused => Ask::Refused { max: LISTED_MAX },
+        Command::Kinds { kind: None } => Ask::Kinds {},
+        Command::Recount => Ask::Recount {},
+        Command::Audit => Ask::Audit {},
+        Command::Digests => Ask::Digests {},
+    };
+    terminal.run(&ask)
+}
+
+fn dispatch(flags: DispatchFlags) -> Ask {
+    let DispatchFlags { community, entry, step, note, at, by } = flags;
+    let action = step.unwrap_or_else(|| NOTE_ACTION.to_owned());
+    Ask::Step {
+        community: Some(community),
+        entry,
+        step: StepForm { action, at, by, note },
+        fields: Default::default(),
+    }
+}
+
+/// Lists every ledger that has entries, one after the other.
+fn every_ledger(terminal: &Terminal, list: impl Fn(String) -> Ask) -> Result<(), Trouble> {
+    let daemon = terminal.daemon()?;
+    let Answer::Kinds { kinds } = terminal.ask(&daemon, &Ask::Kinds {})? else { return Ok(()) };
+    let mut entries: Vec<EntryView> = Vec::new();
+    for kind in kinds {
+        if let Answer::Entries { entries: page, .. } = terminal.ask(&daemon, &list(kind.kind))? {
+            entries.extend(page);
+        }
+    }
+    terminal.show(&Answer::Entries { entries, next: None })
+}
+
+fn salvage(terminal: &Terminal) -> Result<(), Trouble> {
+    let told = daemon::salvage(&terminal.data).map_err(|error| Trouble {
+        code: "salvage".into(),
+        zh: format!("没有完成：{error}。平台正在运行时不能进行；请先停止。"),
+        en: format!("Not done: {error}. It cannot be done while the hub runs; stop it first."),
+    })?;
+    terminal.print(&format!("{told}\n"))
+}

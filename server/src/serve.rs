@@ -1,0 +1,107 @@
+//! `linli-hub serve`: opens the machine, answers desks and operators, and ends in good order.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use linli_domain::pack::Registry;
+use linli_runtime::authority::{Authority, Identity};
+use linli_runtime::daemon;
+use linli_runtime::enrol::{self, Invitations, Registrar};
+use linli_runtime::link::Links;
+use linli_runtime::local_api::LocalApi;
+use linli_runtime::serve::Door;
+use linli_runtime::site::Opening;
+use linli_runtime::tls::Clock;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::api::{self, Shared};
+use crate::config::Config;
+use crate::init::{authority_dir, identity_path};
+use crate::office::Office;
+
+/// Runs the hub over `data` until a signal, or until its journal fails.
+pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let authority = Authority::load(&authority_dir(data)).context(
+        "这里还没有街道平台，请先运行 linli-hub init / there is no hub here yet; run `linli-hub init` first",
+    )?;
+    let identity = Identity::load(&identity_path(data))?.context(
+        "平台的证书不在，请从备份恢复 identity 目录 / the hub's certificate has gone; restore `identity` from a copy",
+    )?;
+    let me = identity.peer().clone();
+    let opening = Opening {
+        me: me.clone(),
+        // Only open halves are counted, so that desk and hub count the same.
+        registry: Arc::new(Registry::builtin().open_metrics()),
+        ring: None,
+        device: None,
+        entropy: daemon::system_entropy(),
+        utc_offset_minutes: config.utc_offset_minutes,
+    };
+    let opened = {
+        let data = data.to_owned();
+        tokio::task::spawn_blocking(move || daemon::open(&data, opening)).await??
+    };
+    for note in &opened.notes {
+        tracing::warn!(note, "store");
+    }
+    let registry = enrol::Registry::open(data.join("machines.json"))?;
+    let invitations = Invitations::open(data.join("invitations.json"))?;
+    let registrar =
+        Arc::new(Registrar::new(authority, invitations, registry.clone(), clock.clone()));
+
+    let (links, events) = Links::new();
+    let (handle, ended) = daemon::spawn(opened.site, events, None)?;
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!("cannot listen on {}; change `listen` in hub.toml", config.listen)
+    })?;
+    let address = config.public_address(listener.local_addr()?);
+    let office = Arc::new(Office {
+        handle: handle.clone(),
+        registrar: registrar.clone(),
+        address: address.clone(),
+        communities: config.communities.clone(),
+        store_notes: opened.notes,
+        utc_offset_minutes: config.utc_offset_minutes,
+        clock: clock.clone(),
+    });
+    office.announce().await;
+    let announcing = tokio::spawn(announce(office.clone(), registry.clone()));
+    let door = Door { identity, registry, registrar: Some(registrar), links, clock };
+    let serving = linli_runtime::serve::serve(listener, door)?;
+
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, config.api_port));
+    let listener = TcpListener::bind(local)
+        .await
+        .with_context(|| format!("cannot listen on {local}; set another api_port in hub.toml"))?;
+    let api = LocalApi::new(listener.local_addr()?)?;
+    let published = api.publish(data)?;
+    tracing::info!(name = %me, listen = %serving.address(), address, api = %api.address, "serving");
+    let (stop_api, api_stopped) = oneshot::channel::<()>();
+    let shared = Arc::new(Shared { office, api });
+    let answering = tokio::spawn(api::serve(listener, shared, async {
+        // A dropped sender counts as told.
+        let _ = api_stopped.await;
+    }));
+
+    let outcome = daemon::until_end(ended, &handle, async {
+        drop(published);
+        drop(stop_api);
+        announcing.abort();
+        serving.stop().await;
+    })
+    .await;
+    answering.abort();
+    Ok(outcome?)
+}
+
+/// Tells the machine of every new enrolment.
+async fn announce(office: Arc<Office>, registry: enrol::Registry) {
+    let mut changes = registry.watch();
+    while changes.changed().await.is_ok() {
+        office.announce().await;
+    }
+}
