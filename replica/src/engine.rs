@@ -213,7 +213,7 @@ impl Replica {
         // Frames of a link that was closed in this turn may still arrive: they say nothing to us.
         let Some(state) = self.links.get_mut(&link) else { return };
         let verdict = match frame {
-            Frame::Hello(hello) => hear_hello(link, state, &hello, holdings, effects),
+            Frame::Hello(hello) => hear_hello(state, &hello, holdings),
             Frame::Authors(grants) => {
                 if state.trusted {
                     holdings.grant(&grants);
@@ -257,11 +257,9 @@ impl Link {
 }
 
 fn hear_hello(
-    link: LinkId,
     state: &mut Link,
     hello: &Hello,
     holdings: &mut dyn Holdings,
-    effects: &mut Vec<Effect>,
 ) -> Result<(), &'static str> {
     if state.greeted {
         return Err("a second hello");
@@ -275,7 +273,7 @@ fn hear_hello(
     state.sessions.retain(|space, _| named(space));
     for told in &hello.spaces {
         if let Some(session) = state.sessions.get_mut(&told.space) {
-            session.open(link, hello.epoch, told, holdings, effects);
+            session.open(hello.epoch, told, holdings);
         }
     }
     Ok(())

@@ -25,3 +25,6 @@ pub const CURSOR_LAG_MAX: u64 = 256;
 pub const REPAIR_QUEUE_MAX: usize = 100_000;
 /// Ticks a difference must stand while nothing is under way before ranges are compared.
 pub const QUIET_TICKS: u32 = 2;
+/// A journal of at most this many changes is sent whole to a peer met for the first time; what
+/// the peer has already costs less to send again than to compare.
+pub const FIRST_MEETING_MAX: u64 = 4_096;

@@ -12,8 +12,8 @@ use crate::engine::{Effect, LinkId};
 use crate::frame::{Ack, Batch, Cursor, Frame, Item, Refused, SpaceState};
 use crate::holdings::{Admission, Holdings, Placed};
 use crate::limits::{
-    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, BATCHES_IN_FLIGHT_MAX, CURSOR_LAG_MAX, QUIET_TICKS,
-    REPAIR_QUEUE_MAX, SLICES_PER_PUMP_MAX,
+    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, BATCHES_IN_FLIGHT_MAX, CURSOR_LAG_MAX, FIRST_MEETING_MAX,
+    QUIET_TICKS, REPAIR_QUEUE_MAX, SLICES_PER_PUMP_MAX,
 };
 use crate::ranges;
 
@@ -37,6 +37,8 @@ pub(crate) struct Session {
     heard_last: bool,
     /// Changes of ours the peer lacks, by place: sent oldest first, so that causes come first.
     repair: BTreeMap<u64, ()>,
+    /// Ranges are to be compared once this turn is durable: what is only staged has no place yet.
+    comparison_due: bool,
     /// Ranges were compared since the last tick: repairs wait until all answers are in.
     comparing: bool,
     differs_for_ticks: u32,
@@ -66,6 +68,7 @@ impl Session {
             refused_by_peer,
             heard_last: false,
             repair: BTreeMap::new(),
+            comparison_due: false,
             comparing: false,
             differs_for_ticks: 0,
             hashes: None,
@@ -93,11 +96,9 @@ impl Session {
     /// The peer's hello: decide where to begin.
     pub(crate) fn open(
         &mut self,
-        link: LinkId,
         peer_epoch: EpochId,
         told: &SpaceState,
         holdings: &mut dyn Holdings,
-        effects: &mut Vec<Effect>,
     ) {
         let ours = holdings.held(&self.space);
         self.peer_held = Some(told.held);
@@ -110,7 +111,7 @@ impl Session {
             return;
         }
         let start = match told.cursor {
-            None if told.held.count == 0 || ours.head == 0 => Some(0),
+            None if told.held.count == 0 || ours.head <= FIRST_MEETING_MAX => Some(0),
             None => None,
             Some(cursor) => {
                 let same_journal = cursor.epoch == holdings.epoch()
@@ -119,13 +120,11 @@ impl Session {
             }
         };
         self.sent = start.unwrap_or(ours.head);
-        self.told = self.sent;
+        self.told = start.unwrap_or(0);
+        self.comparison_due = start.is_none();
         // Where the peer has read everything we have, there is nothing to wait for from it but
         // what lies behind our own cursor; it will say `last` when it is through.
         self.heard_last = told.head == 0;
-        if start.is_none() {
-            ranges::begin(link, self, holdings, effects);
-        }
     }
 
     /// Sends what is new, as far as the window allows.
@@ -135,6 +134,10 @@ impl Session {
         holdings: &mut dyn Holdings,
         effects: &mut Vec<Effect>,
     ) {
+        if std::mem::take(&mut self.comparison_due) {
+            self.hashes = None;
+            ranges::begin(link, self, holdings, effects);
+        }
         for _ in 0..SLICES_PER_PUMP_MAX {
             let held = holdings.held(&self.space);
             if self.in_flight.len() >= BATCHES_IN_FLIGHT_MAX || self.sent >= held.head {
@@ -172,15 +175,39 @@ impl Session {
             && self.repair.is_empty()
             && self.sent >= held.head
             && self.heard_last;
-        if !quiet || self.agrees(holdings) {
+        if !quiet {
             self.differs_for_ticks = 0;
+            return;
+        }
+        if self.agrees(holdings) {
+            self.differs_for_ticks = 0;
+            self.tell_cursor(link, holdings, effects);
             return;
         }
         self.differs_for_ticks += 1;
         if self.differs_for_ticks >= QUIET_TICKS {
             self.differs_for_ticks = 0;
-            ranges::begin(link, self, holdings, effects);
+            self.comparison_due = true;
         }
+    }
+
+    /// Moves the peer's cursor over what it holds by another way: what came from itself, and what
+    /// was repaired.
+    fn tell_cursor(
+        &mut self,
+        link: LinkId,
+        holdings: &mut dyn Holdings,
+        effects: &mut Vec<Effect>,
+    ) {
+        let held = holdings.held(&self.space);
+        if self.told >= self.sent || self.sent != held.head {
+            return;
+        }
+        // A place that is only staged has no chain value yet; the next tick will have it.
+        let Some(chain) = holdings.chain_at(&self.space, self.sent) else { return };
+        self.told = self.sent;
+        let to = Cursor { epoch: holdings.epoch(), seq: self.sent, chain };
+        self.send(link, Vec::new(), Some(to), true, held.digest, effects);
     }
 
     /// A batch from the peer.
