@@ -171,7 +171,7 @@ impl Outcome {
             Self::Declined
         } else if n % vacant == vacant / 3 {
             Self::Vacant
-        } else if n % 3 == 0 {
+        } else if n.is_multiple_of(3) {
             Self::Verified
         } else {
             Self::Collected

@@ -63,7 +63,7 @@ fn households(book: &mut Book) {
 fn party(book: &mut Book) {
     let tasks = ["楼道保洁", "宣传栏维护", "治安巡逻", "青少年辅导", "绿地养护"];
     for n in 0..17_u32 {
-        let kind = if n % 3 == 0 { "area" } else { "task" };
+        let kind = if n.is_multiple_of(3) { "area" } else { "task" };
         let record = book
             .once("pledge", "2026-01-10")
             .with("pledge_kind", kind)
