@@ -11,7 +11,7 @@ pub mod daemon;
 pub mod dial;
 pub mod edit;
 pub mod enrol;
-mod half;
+pub mod half;
 pub mod limits;
 pub mod link;
 pub mod local_api;

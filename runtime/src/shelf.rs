@@ -12,7 +12,7 @@ use crate::half::Half;
 
 /// Halves of one space.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub(crate) struct Shelf {
     young: HashMap<EntryId, Half>,
     old: HashMap<EntryId, Half>,
     dirty: BTreeSet<EntryId>,
@@ -20,7 +20,7 @@ pub struct Shelf {
 
 impl Shelf {
     /// The half, if it is on the shelf.
-    pub fn get(&mut self, entry: &EntryId) -> Option<&mut Half> {
+    pub(crate) fn get(&mut self, entry: &EntryId) -> Option<&mut Half> {
         if !self.young.contains_key(entry) {
             let half = self.old.remove(entry)?;
             self.young.insert(entry.clone(), half);
@@ -29,29 +29,29 @@ impl Shelf {
     }
 
     /// The half without moving it among the young.
-    pub fn peek(&self, entry: &EntryId) -> Option<&Half> {
+    pub(crate) fn peek(&self, entry: &EntryId) -> Option<&Half> {
         self.young.get(entry).or_else(|| self.old.get(entry))
     }
 
     /// Puts a half that was read from the views on the shelf.
-    pub fn put(&mut self, entry: EntryId, half: Half) -> &mut Half {
+    pub(crate) fn put(&mut self, entry: EntryId, half: Half) -> &mut Half {
         self.young.entry(entry).or_insert(half)
     }
 
     /// Notes that a half differs from its row.
-    pub fn mark(&mut self, entry: &EntryId) {
+    pub(crate) fn mark(&mut self, entry: &EntryId) {
         if !self.dirty.contains(entry) {
             self.dirty.insert(entry.clone());
         }
     }
 
     /// Number of halves that differ from their rows.
-    pub fn dirty(&self) -> usize {
+    pub(crate) fn dirty(&self) -> usize {
         self.dirty.len()
     }
 
     /// Takes up to `max` of the halves to be written; they count as written from now on.
-    pub fn take_dirty(&mut self, max: usize) -> Vec<EntryId> {
+    pub(crate) fn take_dirty(&mut self, max: usize) -> Vec<EntryId> {
         let taken: Vec<EntryId> = self.dirty.iter().take(max).cloned().collect();
         for entry in &taken {
             self.dirty.remove(entry);
@@ -60,7 +60,7 @@ impl Shelf {
     }
 
     /// Drops the older half of what is clean once more than `max` halves are held.
-    pub fn trim(&mut self, max: usize) {
+    pub(crate) fn trim(&mut self, max: usize) {
         if self.young.len() + self.old.len() <= max || self.young.len() < max / 2 {
             return;
         }

@@ -1,7 +1,9 @@
-//! The data of the demo: the ledgers of six communities, and the figures that their reports state.
+//! The demo: the ledgers of six communities, the figures that their reports state, and the real
+//! processes that keep and count them.
 //!
-//! Everything here is generated the same way each time. It refuses to start processes, which is
-//! the program's work, and to hold data of real persons: every name, number and room is invented.
+//! The data is generated the same way each time. It refuses to hold data of real persons: every
+//! name, number and room is invented.
 
 pub mod communities;
+pub mod office;
 pub mod reported;

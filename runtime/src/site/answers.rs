@@ -150,7 +150,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
         let at = self.local(self.books.now_millis());
         let by = self.books.me().machine.to_string();
-        let fields = [("at", at), ("by", by), ("entry", id.to_string()), ("reason", reason.to_owned())];
+        let fields = [("time", at), ("desk", by), ("entry", id.to_string()), ("reason", reason.to_owned())];
         let fields = fields.map(|(name, text)| (name.to_owned(), serde_json::Value::from(text)));
         let record = RecordForm {
             kind: KIND.to_owned(),
