@@ -108,3 +108,47 @@ impl Track {
         self.places.push(place);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use linli_domain::id::ChangeHash;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_does_not_follow_is_refused() {
+        let hash = ChangeHash([3; 32]);
+        let head = Head::default().after(&hash);
+        let change = Change {
+            space: "street/he-ping/board",
+            seq: 1,
+            origin: 0,
+            chain: head.chain,
+            entry: "issue/1",
+            hash,
+            bytes: b"",
+        };
+        let at = Position { segment: 1, offset: 64 };
+        let mut state = Checkpoint::default();
+        assert_eq!(state.apply_change(&Change { seq: 2, ..change }, at), Err(Flaw::Order));
+        assert_eq!(state.apply_change(&Change { chain: 9, ..change }, at), Err(Flaw::Order));
+        assert_eq!(state.apply_change(&Change { space: "else", ..change }, at), Err(Flaw::Shape));
+        assert_eq!(state.apply_change(&Change { entry: "else", ..change }, at), Err(Flaw::Shape));
+        assert_eq!(state.apply_change(&change, at), Ok(()));
+        assert_eq!(state.apply_change(&change, at), Err(Flaw::Order));
+        let space = Space::parse(change.space).expect("a space");
+        assert_eq!(state.head(&space), head);
+    }
+
+    #[test]
+    fn the_bytes_of_notes_are_counted() {
+        let mut state = Checkpoint::default();
+        state.set_note("key", Some(b"12345"));
+        state.set_note("other", Some(b""));
+        state.set_note("key", Some(b"1"));
+        assert_eq!(state.notes_bytes, 9);
+        state.set_note("key", None);
+        state.set_note("absent", None);
+        assert_eq!(state.notes_bytes, 5);
+    }
+}

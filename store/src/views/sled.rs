@@ -294,6 +294,31 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_vanished_or_changed_is_noticed_at_open() {
+        for (spoil, vanishes) in [(b"rb".as_slice(), true), (b"ra", true), (b"rb", false)] {
+            let home = tempfile::tempdir().expect("temporary directory");
+            let mut views = SledViews::open(home.path(), 4 << 20).expect("opens");
+            let mut batch = ViewBatch::new();
+            batch.put(*b"a", *b"1");
+            batch.put(*b"b", *b"2");
+            views.write(&batch).expect("write");
+            views.flush().expect("flush");
+            let mut plan = sled::Batch::default();
+            if vanishes {
+                plan.remove(spoil);
+            } else {
+                plan.insert(spoil, b"other".as_slice());
+            }
+            views.engine().expect("engine").apply(plan).expect("apply");
+            drop(views);
+            for _ in 0..2 {
+                let refused = SledViews::open(home.path(), 4 << 20).map(|_| ());
+                assert!(matches!(refused, Err(ViewsError::Broken(_))), "{refused:?}");
+            }
+        }
+    }
+
+    #[test]
     fn no_row_becomes_a_file_that_sled_never_syncs() {
         let home = tempfile::tempdir().expect("temporary directory");
         let mut views = SledViews::open(home.path(), 4 << 20).expect("opens");

@@ -232,10 +232,17 @@ fn found(engine: &Memory, history: &History, what: &str) -> bool {
 #[test]
 fn every_flipped_bit_is_found() {
     let (engine, after) = three_commits();
+    let last = commit_ends()[2] as u64 * 8;
     for bit in 0..segment_bytes(&engine.disk) as u64 * 8 {
         let spoilt = engine.copy();
         assert!(spoilt.disk.flip_bit(SEGMENT, bit));
         assert!(found(&spoilt, &after[3], &format!("bit {bit}")), "bit {bit} is not found");
+        // Before the last commit it cannot be a crash's, so nothing may be cut.
+        if bit < last {
+            let refused = Journal::open(spoilt.disk(), small().journal).map(|_| ());
+            let refused = refused.expect_err("a commit behind it is sealed");
+            assert!(matches!(refused, OpenError::Damaged(_) | OpenError::Newer { .. }), "{bit}");
+        }
     }
 }
 
@@ -346,6 +353,38 @@ fn a_commit_of_another_journal_does_not_fit() {
     assert_eq!(journal.head(&space(0)).seq, 2);
     let cut = report.cut.expect("the foreign commit is cut");
     assert!(cut.sealed && cut.kept_as.is_some());
+}
+
+/// A journal of several segments whose first change has this number, with views at its end.
+fn journal_beginning_with(first: u64) -> Memory {
+    let engine = Memory::new();
+    let (mut store, _) = engine.open(small());
+    let mut history = History::default();
+    for number in std::iter::once(first).chain(10..40) {
+        history.add(&mut store, &space(0), change(number, 200));
+        store.commit().expect("commit");
+    }
+    store.checkpoint().expect("checkpoint");
+    engine
+}
+
+#[test]
+fn a_segment_of_another_journal_does_not_fit() {
+    let (ours, theirs) = (journal_beginning_with(1), journal_beginning_with(2));
+    let foreign = theirs.disk.bytes("00000002.seg").expect("a segment");
+    let mut disk = ours.disk();
+    linli_store::Disk::write_whole(&mut disk, "00000002.seg", &foreign).expect("write");
+    let refused = Journal::open(disk, small().journal).expect_err("foreign");
+    assert!(matches!(refused, OpenError::Damaged(damage) if damage.flaw == Flaw::Chain));
+}
+
+#[test]
+fn views_of_another_journal_are_refused() {
+    let (ours, theirs) = (journal_beginning_with(1), journal_beginning_with(2));
+    let mixed = Memory { disk: ours.disk, views: theirs.views };
+    let (mut store, opened) = mixed.open(small());
+    assert!(matches!(opened.rebuilt, Some(Rebuild::Refused(Refusal::OtherHistory))));
+    assert_eq!(catch_up(&mut store), 31);
 }
 
 #[test]
