@@ -17,8 +17,17 @@ pub struct InvalidPeriod(pub String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period {
     text: String,
-    /// First and last day, as `YYYY-MM-DD`; `None` for all time.
-    days: Option<(String, String)>,
+    /// `None` for all time.
+    span: Option<Span>,
+}
+
+/// First and last of the days, whole months and whole years of a period. A period without a
+/// whole month has its first after its last.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Span {
+    days: (String, String),
+    months: (String, String),
+    years: (String, String),
 }
 
 /// The length of the periods that a figure is broken down into.
@@ -37,7 +46,7 @@ pub enum Unit {
 impl Period {
     /// All time.
     pub fn all() -> Self {
-        Self { text: "all".to_owned(), days: None }
+        Self { text: "all".to_owned(), span: None }
     }
 
     /// Reads the written form.
@@ -52,7 +61,7 @@ impl Period {
         if from > to {
             return Err(wrong());
         }
-        Ok(Self { text: text.to_owned(), days: Some((from.to_string(), to.to_string())) })
+        Ok(Self { text: text.to_owned(), span: Some(Span::new(from, to)) })
     }
 
     /// The written form.
@@ -62,20 +71,29 @@ impl Period {
 
     /// First and last day, as `YYYY-MM-DD`; `None` for all time.
     pub fn days(&self) -> Option<(&str, &str)> {
-        self.days.as_ref().map(|(from, to)| (from.as_str(), to.as_str()))
+        self.span.as_ref().map(|span| (span.days.0.as_str(), span.days.1.as_str()))
     }
 
     /// Whether a cell's period (a day, month, year or empty) lies within this one.
     pub fn takes(&self, cell: &str) -> bool {
-        let Some((from, to)) = self.days() else { return true };
-        let (first, last) = ends(cell);
-        cell.is_empty() || (first.as_str() >= from && last.as_str() <= to)
+        self.whole(cell.len()).is_none_or(|(first, last)| *first <= *cell && *cell <= *last)
     }
 
     /// Whether a cell's period ends by the end of this one: what a stock sums.
     pub fn reaches(&self, cell: &str) -> bool {
-        let Some((_, to)) = self.days() else { return true };
-        cell.is_empty() || ends(cell).1.as_str() <= to
+        self.whole(cell.len()).is_none_or(|(_, last)| *cell <= *last)
+    }
+
+    /// First and last of the whole cells of this many text bytes; `None` where all are taken.
+    fn whole(&self, cell_len: usize) -> Option<(&str, &str)> {
+        let span = self.span.as_ref()?;
+        let (first, last) = match cell_len {
+            10 => &span.days,
+            7 => &span.months,
+            4 => &span.years,
+            _ => return None,
+        };
+        Some((first, last))
     }
 
     /// Whether the first day begins a cell of this many text bytes (10, 7, 4 or 0): a month cannot
@@ -156,18 +174,22 @@ pub(super) fn months(from: &str, to: &str) -> Vec<String> {
     (first..=last).map(|at| format!("{:04}-{:02}", at / 12, at % 12 + 1)).collect()
 }
 
-/// First and last day of a cell's period.
-fn ends(cell: &str) -> (String, String) {
-    match cell.len() {
-        7 => (format!("{cell}-01"), last_of_month(cell)),
-        4 => (format!("{cell}-01-01"), format!("{cell}-12-31")),
-        _ => (cell.to_owned(), cell.to_owned()),
+impl Span {
+    fn new(from: Date, to: Date) -> Self {
+        // At the ends of the calendar there is no whole month or year left to name.
+        let next = |date: Date, span: jiff::Span| date.checked_add(span).unwrap_or(date);
+        let month = |date: Date| date.to_string()[..7].to_owned();
+        let year = |date: Date| date.to_string()[..4].to_owned();
+        let first_month = if from.day() == 1 { from } else { next(from, 1.month()) };
+        let last_month = if to == to.last_of_month() { to } else { next(to, -1.month()) };
+        let first_year = if from.day_of_year() == 1 { from } else { next(from, 1.year()) };
+        let last_year = if to == to.last_of_year() { to } else { next(to, -1.year()) };
+        Self {
+            days: (from.to_string(), to.to_string()),
+            months: (month(first_month), month(last_month)),
+            years: (year(first_year), year(last_year)),
+        }
     }
-}
-
-fn last_of_month(month: &str) -> String {
-    let first: Option<Date> = format!("{month}-01").parse().ok();
-    first.map_or_else(|| format!("{month}-31"), |first| first.last_of_month().to_string())
 }
 
 fn is_last_of_month(day: &str) -> bool {
@@ -218,7 +240,7 @@ mod tests {
     use super::*;
 
     fn days(text: &str) -> Option<(String, String)> {
-        Period::parse(text).ok()?.days.clone()
+        Some(Period::parse(text).ok()?.span?.days)
     }
 
     #[test]
@@ -247,6 +269,10 @@ mod tests {
         let march = Period::parse("2026-03").unwrap();
         assert!(march.takes("2026-03-31") && march.takes("2026-03") && march.takes(""));
         assert!(!march.takes("2026-04-01") && !march.takes("2026"));
+        let odd = Period::parse("2025-12-02..2026-03-30").unwrap();
+        assert!(odd.takes("2026-01") && !odd.takes("2025-12") && !odd.takes("2026-03"));
+        assert!(!odd.takes("2025") && !odd.takes("2026"));
+        assert!(Period::parse("2025-01..2026-03").unwrap().takes("2025"));
         assert!(march.reaches("2025-12-31") && !march.reaches("2026-04"));
         let day = Period::parse("2026-03-06").unwrap();
         assert!(!day.takes("2026-03"), "a month is not part of a day");

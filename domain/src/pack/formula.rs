@@ -169,6 +169,8 @@ fn chars_before(text: &str, line: isize, column: isize) -> usize {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use proptest::prelude::*;
+
     use super::super::reads::Mentioned;
     use super::*;
     use crate::entry::Entry;
@@ -253,6 +255,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_is_known_from_the_text() {
+        let reads = |text: &str| Formula::compile(text).ok().unwrap().reads().clone();
+        let fields = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let of = |names, steps, any_field| Reads { fields: fields(names), steps, any_field };
+        assert_eq!(
+            reads("has(f.a) && f['b'] == 1 && 'x' in sets.c"),
+            of(&["a", "b", "c"], false, false)
+        );
+        for text in ["at.solve > ''", "has(since.solved)", "state == ''", "'solve' in at"] {
+            assert_eq!(reads(text), of(&[], true, false), "{text}");
+        }
+        assert_eq!(reads("f[state] == ''"), of(&[], true, true));
+        assert_eq!(reads("['x'].exists(f, f == 'x')"), of(&[], false, false), "another f");
+    }
+
+    #[test]
     fn a_text_that_is_no_formula_says_where() {
         let wrong = Formula::compile("f.a ==").err().unwrap();
         assert!(wrong[0].at >= 5, "{}", wrong[0].at);
@@ -270,5 +288,25 @@ mod tests {
         let last = formula.mentions().last().unwrap();
         assert_eq!(last.what, Mentioned::Variable("wat".to_owned()));
         assert_eq!(last.at, 15);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_compiler_panic(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    "[a-z]{1,3}", "[0-9]{1,20}", "[.,:?!()\\[\\]{}<>=&|+*/%'\"`@#-]{1,3}", "\\PC{0,3}",
+                    Just("f.a".to_owned()), Just("has(".to_owned()), Just("照明".to_owned()),
+                    Just("\\u00".to_owned()), Just(".map(x,".to_owned()), Just("\n".to_owned()),
+                ],
+                0..12,
+            ),
+        ) {
+            let text = words.concat();
+            match Formula::compile(&text) {
+                Ok(formula) => prop_assert_eq!(formula.text(), text),
+                Err(wrong) => prop_assert!(!wrong.is_empty()),
+            }
+        }
     }
 }
