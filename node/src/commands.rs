@@ -17,6 +17,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::ImportJson { file, dry_run } => return import::run(terminal, &file, dry_run),
         Command::ExportJson { kinds, out } => return export::run(terminal, &kinds, out.as_deref()),
         Command::Kinds { kind: Some(kind) } => return terminal.show_kind(&kind),
+        Command::Figures(flags) => return terminal.show_figures(&flags),
         Command::Salvage => return salvage(terminal),
         // The main function runs it, with a runtime of its own.
         Command::Serve { .. } => return Ok(()),
@@ -30,10 +31,6 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         }
         Command::Show { entry, reason } => Ask::Show { community: None, entry, reason },
         Command::Find { words, max } => Ask::Find { text: words.join(" "), max },
-        Command::Figures(flags) => match flags.behind {
-            true => Ask::Behind { figure: flags.query(), max: flags.max },
-            false => Ask::Figures(flags.query()),
-        },
         Command::Conflicts => Ask::Conflicts { max: LISTED_MAX },
         Command::Refused => Ask::Refused { max: LISTED_MAX },
         Command::Status => Ask::Status {},

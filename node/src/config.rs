@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_setting_is_refused() {
-        let error = config::parse::<Config>(Path::new("node.toml"), "hbu = \"x\"\n").unwrap_err();
-        assert!(error.to_string().contains("did you mean `hub`"), "{error}");
+        let error = config::parse::<Config>(Path::new("node.toml"), "api_prot = 1\n").unwrap_err();
+        assert!(error.to_string().contains("did you mean `api_port`"), "{error}");
     }
 }

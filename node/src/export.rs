@@ -12,6 +12,9 @@ use linli_runtime::ask::{Answer, Ask, EntryView, PAGE_MAX, RecordForm, StepForm,
 use linli_runtime::local_api::AskClient;
 use linli_runtime::terminal::{Progress, Terminal};
 
+/// Housekeeping of one community's machines, which means nothing elsewhere; exported by name only.
+const OWN: [&str; 2] = ["device", "pack"];
+
 /// Exports the kinds named, or all, to a file or standard output.
 pub(crate) fn run(
     terminal: &Terminal,
@@ -62,7 +65,10 @@ pub(crate) fn run(
 
 fn all_kinds(terminal: &Terminal, daemon: &AskClient) -> Result<Vec<String>, Trouble> {
     match terminal.ask(daemon, &Ask::Kinds {})? {
-        Answer::Kinds { kinds } => Ok(kinds.into_iter().map(|kind| kind.kind).collect()),
+        Answer::Kinds { kinds } => {
+            let names = kinds.into_iter().map(|kind| kind.kind);
+            Ok(names.filter(|name| !OWN.contains(&name.as_str())).collect())
+        }
         _ => Ok(Vec::new()),
     }
 }

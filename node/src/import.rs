@@ -39,10 +39,9 @@ pub(crate) fn run(terminal: &Terminal, file: &Path, dry_run: bool) -> Result<(),
     let daemon = terminal.daemon()?;
     let mut outcome = Outcome::default();
     let lines = read(file, &mut outcome)?;
-    if outcome.refused.is_empty() {
-        let what = terminal.lang.pick("检查", "checking");
-        send(terminal, &daemon, &lines, true, what, &mut outcome)?;
-    }
+    let what = terminal.lang.pick("检查", "checking");
+    send(terminal, &daemon, &lines, true, what, &mut outcome)?;
+    outcome.refused.sort_by_key(|(line, _)| *line);
     if outcome.refused.is_empty() && !dry_run {
         outcome = Outcome::default();
         let what = terminal.lang.pick("写入", "writing");

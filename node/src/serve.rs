@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use linli_domain::pack::Registry;
-use linli_runtime::ask::{Answer, Ask};
+use linli_runtime::ask::{Answer, Ask, Trouble};
 use linli_runtime::authority::Identity;
 use linli_runtime::daemon::{self, Keys};
 use linli_runtime::enrol::{self, Enrolled};
@@ -36,17 +36,16 @@ pub(crate) fn identity_dir(data: &Path) -> PathBuf {
 /// Runs the desk over `data` until a signal, or until its journal fails.
 pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::Result<()> {
     let clock = Clock::system();
-    let enrolled = enrol::load(&identity_dir(data))?.context(
-        "本机还没有加入社区。请先运行 linli-node enrol <邀请> --name <名字> / \
-         this machine is not enrolled; run `linli-node enrol TOKEN --name NAME` first",
-    )?;
+    let enrolled = enrol::load(&identity_dir(data))?.ok_or_else(not_enrolled)?;
     let me = enrolled.identity.peer().clone();
     let community = me.community.clone().context("the certificate is not a desk's")?;
     let keys = Keys::below(data);
     let opening = opening(data, &enrolled, &keys, config.utc_offset_minutes)?;
     let opened = {
         let data = data.to_owned();
-        tokio::task::spawn_blocking(move || daemon::open(&data, opening)).await??
+        tokio::task::spawn_blocking(move || daemon::open(&data, opening))
+            .await?
+            .map_err(|error| error.trouble("linli-node"))?
     };
     for note in &opened.notes {
         tracing::warn!(note, "store");
@@ -80,9 +79,8 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
         utc_offset_minutes: config.utc_offset_minutes,
     });
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, config.api_port));
-    let listener = TcpListener::bind(local)
-        .await
-        .with_context(|| format!("cannot listen on {local}; set another api_port in node.toml"))?;
+    let listener =
+        TcpListener::bind(local).await.map_err(|error| cannot_listen(local, "api_port", &error))?;
     let api = LocalApi::new(listener.local_addr()?)?;
     let published = api.publish(data)?;
     tracing::info!(name = %me, hub, api = %api.address, offline, "serving");
@@ -107,6 +105,23 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
     .await;
     serving.abort();
     Ok(outcome?)
+}
+
+fn not_enrolled() -> Trouble {
+    Trouble {
+        code: "not-enrolled".into(),
+        zh: "本机还没有加入社区。请先运行 linli-node enrol <邀请> --name <名字>".into(),
+        en: "This machine is not enrolled yet. Run `linli-node enrol TOKEN --name NAME` first."
+            .into(),
+    }
+}
+
+fn cannot_listen(address: SocketAddr, setting: &str, error: &std::io::Error) -> Trouble {
+    Trouble {
+        code: "listen".into(),
+        zh: format!("不能使用 {address}（{error}）。请在 node.toml 里改 {setting}。"),
+        en: format!("Cannot listen on {address} ({error}). Change {setting} in node.toml."),
+    }
 }
 
 /// What the machine is opened with. Only a founding desk without any history makes a ring: one
@@ -149,9 +164,8 @@ async fn listen_in_office(
     clock: &Clock,
 ) -> anyhow::Result<Serving> {
     let enrolled = enrol::load(&identity_dir(data))?.context("the certificate has gone")?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; change [lan] in node.toml"))?;
+    let listener =
+        TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, "[lan]", &error))?;
     let door = Door {
         identity: enrolled.identity,
         registry: enrol::Registry::in_memory(),

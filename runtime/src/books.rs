@@ -216,11 +216,12 @@ impl<D: Disk, V: Views> Books<D, V> {
         Ok(())
     }
 
-    /// Changes made here that no hub is known to hold, counted up to a bound.
+    /// Changes made here that no hub is known to hold (of a hub: no desk), counted up to a bound.
     pub fn unsent(&mut self) -> u64 {
         let hub_has = |books: &Self, space: &Space| {
+            let on_a_hub = books.me.role() != Role::Node;
             let hubs = books.acked.iter().filter(|((peer, at), _)| {
-                peer.role() != Role::Node && at == space
+                (on_a_hub || peer.role() != Role::Node) && at == space
             });
             hubs.map(|(_, seq)| *seq).max().unwrap_or(0)
         };

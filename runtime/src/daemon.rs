@@ -173,10 +173,18 @@ impl<D: Disk, V: Views> Machine<D, V> {
         let mut last_tick = Instant::now();
         let mut tick = std::pin::pin!(sleep_until((last_tick + TICK).into()));
         let mut no_events = false;
+        // What opening the machine staged.
+        self.turn(Input::Tick, true)?;
+        let mut rests = false;
         loop {
             let first = match self.waiting() {
                 Some(input) => input,
-                None if self.site.idle() => continue,
+                // Rows and checkpoints can wait for the second to end; an edit should not wait
+                // for them.
+                None if !rests => {
+                    rests = !self.site.idle();
+                    continue;
+                }
                 None => tokio::select! {
                     biased;
                     event = self.events.recv(), if !no_events => {
@@ -195,6 +203,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 return Ok(());
             }
             if tick_due {
+                rests = false;
                 last_tick = Instant::now();
                 tick.as_mut().reset((last_tick + TICK).into());
             }
@@ -362,3 +371,6 @@ impl<D: Disk, V: Views> Machine<D, V> {
         known.into_iter().map(state).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

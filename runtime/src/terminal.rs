@@ -12,6 +12,7 @@ mod render;
 pub mod table;
 mod words;
 
+use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,6 +26,14 @@ use crate::local_api::AskClient;
 
 /// Columns of a line that goes into a file.
 const FILE_COLUMNS: usize = 240;
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {}", self.zh, self.en)
+    }
+}
+
+impl std::error::Error for Trouble {}
 
 /// A person at a command line.
 #[derive(Debug, Clone)]
@@ -59,6 +68,29 @@ impl Terminal {
     pub fn run(&self, ask: &Ask) -> Result<(), Trouble> {
         let answer = self.ask(&self.daemon()?, ask)?;
         self.show(&answer)
+    }
+
+    /// Asks for figures and shows them. Where no metric is named, those that have nothing to count
+    /// are left out of what a person reads, unless all are wanted.
+    pub fn show_figures(&self, flags: &FigureFlags) -> Result<(), Trouble> {
+        if flags.behind {
+            return self.run(&Ask::Behind { figure: flags.query(), max: flags.max });
+        }
+        let answer = self.ask(&self.daemon()?, &Ask::Figures(flags.query()))?;
+        let Answer::Figures { mut figures } = answer else { return self.show(&answer) };
+        let all = figures.len();
+        if !self.json && !flags.all && flags.metric.is_none() {
+            figures.retain(figures::counts_anything);
+        }
+        let left_out = all - figures.len();
+        self.show(&Answer::Figures { figures })?;
+        if left_out == 0 {
+            return Ok(());
+        }
+        self.print(&self.lang.pick(
+            format!("另有 {left_out} 个数还是 0，加 --all 一并显示。\n"),
+            format!("{left_out} more figures are 0 so far; --all shows them.\n"),
+        ))
     }
 
     /// Shows the definition of a kind: what fields a form of it has, and which steps it knows.

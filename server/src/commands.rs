@@ -17,6 +17,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
     let ask = match command {
         Command::Init(flags) => return init::run(terminal, &flags),
         Command::Kinds { kind: Some(kind) } => return terminal.show_kind(&kind),
+        Command::Figures(flags) => return terminal.show_figures(&flags),
         Command::Salvage => return salvage(terminal),
         // The main function runs it, with a runtime of its own.
         Command::Serve => return Ok(()),
@@ -38,10 +39,6 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         }
         Command::Invite { community, hours } => Ask::Invite { community, hours },
         Command::Nodes => Ask::Nodes {},
-        Command::Figures(flags) => match flags.behind {
-            true => Ask::Behind { figure: flags.query(), max: flags.max },
-            false => Ask::Figures(flags.query()),
-        },
         Command::Dispatch(flags) => dispatch(flags),
         Command::Revoke { machine } => Ask::Revoke { machine: machine.to_string() },
         Command::Status => Ask::Status {},
@@ -65,12 +62,12 @@ fn dispatch(flags: DispatchFlags) -> Ask {
     }
 }
 
-/// Lists every ledger that has entries, one after the other.
+/// Lists every ledger that has entries, one after the other; housekeeping kinds are no ledgers.
 fn every_ledger(terminal: &Terminal, list: impl Fn(String) -> Ask) -> Result<(), Trouble> {
     let daemon = terminal.daemon()?;
     let Answer::Kinds { kinds } = terminal.ask(&daemon, &Ask::Kinds {})? else { return Ok(()) };
     let mut entries: Vec<EntryView> = Vec::new();
-    for kind in kinds {
+    for kind in kinds.into_iter().filter(|kind| !kind.ledger.is_empty()) {
         if let Answer::Entries { entries: page, .. } = terminal.ask(&daemon, &list(kind.kind))? {
             entries.extend(page);
         }

@@ -61,6 +61,9 @@ fn serve(terminal: &Terminal, config: Config) -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(serve::run(&terminal.data, config)));
     let Err(error) = outcome else { return ExitCode::SUCCESS };
+    if let Some(trouble) = error.downcast_ref::<Trouble>() {
+        return terminal.end(Err(trouble.clone()));
+    }
     eprintln!("{}: {error:#}", terminal.program);
     match error.downcast_ref::<DaemonError>() {
         Some(DaemonError::Commit(_) | DaemonError::Panicked) => ExitCode::from(EXIT_JOURNAL),

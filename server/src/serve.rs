@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use linli_domain::pack::Registry;
-use linli_runtime::authority::{Authority, Identity};
+use linli_runtime::ask::Trouble;
+use linli_runtime::authority::{Authority, AuthorityError, Identity};
 use linli_runtime::daemon;
 use linli_runtime::enrol::{self, Invitations, Registrar};
 use linli_runtime::link::Links;
@@ -25,12 +25,8 @@ use crate::office::Office;
 /// Runs the hub over `data` until a signal, or until its journal fails.
 pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
     let clock = Clock::system();
-    let authority = Authority::load(&authority_dir(data)).context(
-        "这里还没有街道平台，请先运行 linli-hub init / there is no hub here yet; run `linli-hub init` first",
-    )?;
-    let identity = Identity::load(&identity_path(data))?.context(
-        "平台的证书不在，请从备份恢复 identity 目录 / the hub's certificate has gone; restore `identity` from a copy",
-    )?;
+    let authority = Authority::load(&authority_dir(data)).map_err(|error| not_founded(&error))?;
+    let identity = Identity::load(&identity_path(data))?.ok_or_else(no_identity)?;
     let me = identity.peer().clone();
     let opening = Opening {
         me: me.clone(),
@@ -43,7 +39,9 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
     };
     let opened = {
         let data = data.to_owned();
-        tokio::task::spawn_blocking(move || daemon::open(&data, opening)).await??
+        tokio::task::spawn_blocking(move || daemon::open(&data, opening))
+            .await?
+            .map_err(|error| error.trouble("linli-hub"))?
     };
     for note in &opened.notes {
         tracing::warn!(note, "store");
@@ -55,9 +53,9 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
 
     let (links, events) = Links::new();
     let (handle, ended) = daemon::spawn(opened.site, events, None)?;
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!("cannot listen on {}; change `listen` in hub.toml", config.listen)
-    })?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| cannot_listen(config.listen, "listen", &error))?;
     let address = config.public_address(listener.local_addr()?);
     let office = Arc::new(Office {
         handle: handle.clone(),
@@ -74,9 +72,8 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
     let serving = linli_runtime::serve::serve(listener, door)?;
 
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, config.api_port));
-    let listener = TcpListener::bind(local)
-        .await
-        .with_context(|| format!("cannot listen on {local}; set another api_port in hub.toml"))?;
+    let listener =
+        TcpListener::bind(local).await.map_err(|error| cannot_listen(local, "api_port", &error))?;
     let api = LocalApi::new(listener.local_addr()?)?;
     let published = api.publish(data)?;
     tracing::info!(name = %me, listen = %serving.address(), address, api = %api.address, "serving");
@@ -96,6 +93,37 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
     .await;
     answering.abort();
     Ok(outcome?)
+}
+
+fn not_founded(error: &AuthorityError) -> Trouble {
+    match error {
+        AuthorityError::Missing { path } => Trouble {
+            code: "not-founded".into(),
+            zh: format!("{} 还没有街道平台。请先运行 linli-hub init", path.display()),
+            en: format!("There is no hub in {} yet. Run `linli-hub init` first.", path.display()),
+        },
+        other => Trouble {
+            code: "authority".into(),
+            zh: format!("读不出街道平台的密钥：{other}。请从备份恢复 authority 目录。"),
+            en: format!("The authority cannot be read: {other}. Restore `authority` from a copy."),
+        },
+    }
+}
+
+fn no_identity() -> Trouble {
+    Trouble {
+        code: "no-identity".into(),
+        zh: "平台的证书不在了。请从备份恢复 identity 目录。".into(),
+        en: "The hub's certificate has gone. Restore `identity` from a copy.".into(),
+    }
+}
+
+fn cannot_listen(address: SocketAddr, setting: &str, error: &std::io::Error) -> Trouble {
+    Trouble {
+        code: "listen".into(),
+        zh: format!("不能使用 {address}（{error}）。请在 hub.toml 里改 {setting}。"),
+        en: format!("Cannot listen on {address} ({error}). Change {setting} in hub.toml."),
+    }
 }
 
 /// Tells the machine of every new enrolment.

@@ -6,11 +6,12 @@
 use std::path::Path;
 
 use linli_store::disk::RealDisk;
-use linli_store::journal::AppendError;
+use linli_store::journal::{AppendError, OpenError};
 use linli_store::store::{RealStore, SalvageRealError, StoreError, StoreOptions};
 use linli_store::views::SledViews;
 
 use super::now_millis;
+use crate::ask::Trouble;
 use crate::site::{Entropy, Opening, Site};
 
 /// A machine that is open, and what its store had to say.
@@ -31,6 +32,47 @@ pub enum OpenMachineError {
     /// Its first notes cannot be written.
     #[error("the journal takes nothing: {0}")]
     Append(#[from] AppendError),
+}
+
+impl OpenMachineError {
+    /// The same in both languages, with what to do next; `program` is `linli-node` or
+    /// `linli-hub`.
+    pub fn trouble(&self, program: &str) -> Trouble {
+        let (code, zh, en) = match self {
+            Self::Store(StoreError::Journal(OpenError::InUse { path })) => {
+                let path = path.display();
+                (
+                    "in-use",
+                    format!("{path} 正由另一个程序使用，大概已经在运行。请直接使用，或先停止它。"),
+                    format!(
+                        "{path} is in use: the program runs already. Use that one, or stop it first."
+                    ),
+                )
+            }
+            Self::Store(StoreError::Journal(OpenError::Damaged(damage))) => (
+                "damaged",
+                format!(
+                    "日志有损坏（{damage}）。请先复制整个数据目录，再运行 {program} salvage 救出完好的部分；缺的会从其他电脑补回。"
+                ),
+                format!(
+                    "The journal is damaged ({damage}). Copy the data folder, then run `{program} salvage`; other machines fill up what is lost."
+                ),
+            ),
+            Self::Store(StoreError::Journal(OpenError::Newer { .. })) => (
+                "newer",
+                format!("数据由更新的版本写成，请使用新版的 {program}。"),
+                format!("The data was written by a newer version; use that version of {program}."),
+            ),
+            other => (
+                "open",
+                format!("打不开数据目录：{other}。请检查权限和磁盘，再试一次。"),
+                format!(
+                    "The data cannot be opened: {other}. Check its rights and the disk, then try again."
+                ),
+            ),
+        };
+        Trouble { code: code.to_owned(), zh, en }
+    }
 }
 
 /// Opens the machine whose store lies in `data`. Reads what the views lack, so it may take a while.
@@ -57,11 +99,9 @@ pub fn open(data: &Path, opening: Opening) -> Result<Opened, OpenMachineError> {
 /// it. The next start derives the views again, and peers fill up what was lost.
 pub fn salvage(data: &Path) -> Result<String, SalvageRealError> {
     let report = RealStore::salvage_real(data, StoreOptions::default())?;
-    let mut text = format!("kept {} changes and {} notes", report.changes, report.notes);
-    for damage in &report.damage {
-        text.push_str(&format!("\nlost: {damage}"));
-    }
-    Ok(text)
+    let kept = format!("kept {} changes and {} notes", report.changes, report.notes);
+    let lost = report.damage.iter().map(|damage| format!("lost: {damage}"));
+    Ok(std::iter::once(kept).chain(lost).collect::<Vec<_>>().join("\n"))
 }
 
 /// The system's randomness, for [`Opening::entropy`].

@@ -34,19 +34,20 @@ pub(super) fn table(figures: &[Json], lang: Lang, columns: usize) -> String {
     for figure in figures {
         let text = |key: &str| plain(&figure[key]);
         let label = |key: &str| plain(&figure[key][lang.pick("zh", "en")]);
-        let community = match text("community").as_str() {
-            "all" => lang.pick("合计", "all").to_owned(),
+        let named = |key: &str, all: &str| match text(key).as_str() {
+            "all" => all.to_owned(),
             one => one.to_owned(),
         };
+        let (value, unit) = value(figure, lang);
         table.row([
-            community,
+            named("community", lang.pick("合计", "all")),
             text("metric"),
             label("name"),
             text("grid"),
             text("category"),
-            text("period"),
-            text("text"),
-            text("unit"),
+            named("period", lang.pick("累计", "all")),
+            value,
+            unit,
             text("numerator"),
             text("denominator"),
             format!("{}/{}", text("communities_included"), text("communities_expected")),
@@ -58,6 +59,24 @@ pub(super) fn table(figures: &[Json], lang: Lang, columns: usize) -> String {
         return lang.pick("没有数据。\n", "There are no figures.\n").to_owned();
     }
     table.render(columns.max(COLUMNS_MIN))
+}
+
+/// The figure as people read it. Money is kept in 分 and read in 元.
+fn value(figure: &Json, lang: Lang) -> (String, String) {
+    let (text, unit) = (plain(&figure["text"]), plain(&figure["unit"]));
+    match figure["numerator"].as_i64() {
+        Some(cents) if unit == "分" && figure["denominator"].is_null() => {
+            let qualifier = plain(&figure["qualifier"]);
+            let yuan = format!("{qualifier}{}.{:02}", cents / 100, cents.rem_euclid(100));
+            (yuan, lang.pick("元", "yuan").to_owned())
+        }
+        _ => (text, unit),
+    }
+}
+
+/// Whether a figure says anything: it counts something, or has something to measure against.
+pub(super) fn counts_anything(figure: &Json) -> bool {
+    ["numerator", "denominator"].iter().any(|key| figure[key].as_i64().unwrap_or(0) != 0)
 }
 
 fn plain(value: &Json) -> String {
@@ -88,5 +107,15 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert_eq!(table(&[], Lang::En, 80), "There are no figures.\n");
+    }
+
+    #[test]
+    fn money_is_read_in_yuan_and_a_zero_over_nothing_says_nothing() {
+        let money =
+            json!({"numerator": 47_150_005, "unit": "分", "text": "≥47150005", "qualifier": "≥"});
+        assert_eq!(value(&money, Lang::Zh), ("≥471500.05".to_owned(), "元".to_owned()));
+        assert!(counts_anything(&money));
+        assert!(counts_anything(&json!({"numerator": 0, "denominator": 5})));
+        assert!(!counts_anything(&json!({"numerator": 0, "denominator": null})));
     }
 }

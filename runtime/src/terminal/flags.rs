@@ -48,6 +48,9 @@ pub struct FigureFlags {
     /// 按网格分列 | One line for each grid
     #[arg(long)]
     pub by_grid: bool,
+    /// 连同还没有数据的指标 | Also metrics that have nothing to count yet
+    #[arg(long)]
+    pub all: bool,
     /// 各社区合计 | One line over all communities
     #[arg(long)]
     pub total: bool,

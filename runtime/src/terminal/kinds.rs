@@ -28,6 +28,19 @@ pub(super) fn page(name: &str, lang: Lang, json: bool, columns: usize) -> Result
     let label = lang.pick(&kind.label.zh, &kind.label.en);
     let mut text = format!("{} · {label} · {ledger} · {}\n\n", kind.name, kind.pack);
     text.push_str(&fields(kind, lang).render(columns));
+    for field in kind.fields.iter().filter(|field| !field.choices.is_empty()) {
+        let choices: Vec<String> = field
+            .choices
+            .iter()
+            .map(|choice| {
+                format!("{}={}", choice.value, lang.pick(&choice.label.zh, &choice.label.en))
+            })
+            .collect();
+        let _ = write!(text, "\n{}: {}", field.name, choices.join("  "));
+    }
+    if kind.fields.iter().any(|field| !field.choices.is_empty()) {
+        text.push('\n');
+    }
     if let Some(workflow) = &kind.workflow {
         let state = |code: &str| {
             let known =
@@ -49,24 +62,16 @@ pub(super) fn page(name: &str, lang: Lang, json: bool, columns: usize) -> Result
 
 fn fields(kind: &Kind, lang: Lang) -> Table {
     let mut table = Table::new(lang.pick(
-        ["字段", "名称", "填写", "必填", "级别", "选项"],
-        ["Field", "Name", "Takes", "Required", "Class", "Choices"],
+        ["字段", "名称", "填写", "必填", "级别"],
+        ["Field", "Name", "Takes", "Required", "Class"],
     ));
     for field in &kind.fields {
-        let choices: Vec<String> = field
-            .choices
-            .iter()
-            .map(|choice| {
-                format!("{}={}", choice.value, lang.pick(&choice.label.zh, &choice.label.en))
-            })
-            .collect();
         table.row([
             field.name.clone(),
             lang.pick(&field.label.zh, &field.label.en).clone(),
             takes(field, lang),
             if field.required { lang.pick("是", "yes").to_owned() } else { String::new() },
             format!("{:?}", kind.class_of(&field.name)),
-            choices.join(" "),
         ]);
     }
     table

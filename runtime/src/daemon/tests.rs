@@ -1,0 +1,122 @@
+//! The loop over a machine in memory: what is answered is durable, and a journal that fails ends
+//! the daemon instead of lying.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use linli_domain::pack::Registry;
+use linli_domain::seal::{CommunityKey, KeyRing};
+use linli_store::disk::{CrashKeep, DiskCall, MemoryDisk};
+use linli_store::store::{Store, StoreOptions};
+use linli_store::views::MemoryViews;
+use serde_json::json;
+
+use super::*;
+use crate::ask::{EntryView, RecordForm};
+use crate::link::Links;
+use crate::site::Opening;
+
+fn site(disk: MemoryDisk) -> Site<MemoryDisk, MemoryViews> {
+    let (store, _) = Store::open(disk, MemoryViews::new(), StoreOptions::default()).unwrap();
+    let mut drawn = 0_u8;
+    let opening = Opening {
+        me: PeerName::parse("d/s/yili/desk-a").unwrap(),
+        registry: Arc::new(Registry::builtin()),
+        ring: Some(KeyRing::new([1; 32], CommunityKey { epoch: 1, secret: [2; 32] })),
+        device: None,
+        entropy: Box::new(move |bytes| {
+            drawn = drawn.wrapping_add(1);
+            bytes.fill(drawn);
+        }),
+        utc_offset_minutes: CHINA_OFFSET_MINUTES,
+    };
+    Site::open(opening, store, now_millis()).unwrap()
+}
+
+fn start(disk: MemoryDisk) -> (Links, Handle, Ended) {
+    let (links, events) = Links::new();
+    let (handle, ended) = spawn(site(disk), events, None).unwrap();
+    (links, handle, ended)
+}
+
+fn add(title: &str) -> Ask {
+    let fields = BTreeMap::from([("title".to_owned(), json!(title))]);
+    Ask::Add { kind: "issue".into(), id: None, fields }
+}
+
+async fn titles(handle: &Handle) -> Vec<String> {
+    let list = Ask::List {
+        kind: "issue".into(),
+        state: None,
+        community: None,
+        after: None,
+        max: 100,
+        whole: true,
+    };
+    let Answer::Entries { entries, .. } = handle.ask(list).await else { panic!("entries") };
+    let title = |entry: &EntryView| entry.fields["title"].as_str().unwrap().to_owned();
+    let mut titles: Vec<String> = entries.iter().map(title).collect();
+    titles.sort();
+    titles
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_power_cut() {
+    let disk = MemoryDisk::new();
+    let (_links, handle, _ended) = start(disk.clone());
+    for title in ["灯", "水"] {
+        assert!(matches!(handle.ask(add(title)).await, Answer::Written { .. }));
+    }
+    disk.crash(CrashKeep::Nothing);
+    // The thread behind the first one still runs; it keeps its disk for itself.
+    let (_links, handle, _ended) = start(disk.copy());
+    assert_eq!(titles(&handle).await, ["水", "灯"]);
+}
+
+#[tokio::test]
+async fn many_askers_share_turns_and_each_gets_its_own_answer() {
+    let (_links, handle, _ended) = start(MemoryDisk::new());
+    let asked = (0..300).map(|nth| {
+        let handle = handle.clone();
+        tokio::spawn(async move {
+            let record = RecordForm {
+                kind: "issue".into(),
+                id: Some(format!("n{nth}")),
+                fields: BTreeMap::from([("title".to_owned(), json!("灯"))]),
+                steps: Vec::new(),
+            };
+            let ask = Ask::Import { records: vec![record], dry_run: false };
+            assert!(matches!(handle.ask(ask).await, Answer::Imported { added: 1, .. }));
+            let entry = linli_domain::id::EntryId::new("issue", &format!("n{nth}")).unwrap();
+            let show = Ask::Show { community: None, entry: entry.clone(), reason: None };
+            let Answer::Entry(shown) = handle.ask(show).await else { panic!("{entry}") };
+            assert_eq!(shown.entry, entry);
+        })
+    });
+    for asker in asked.collect::<Vec<_>>() {
+        asker.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_fails_ends_the_daemon_and_answers_nothing_false() {
+    let disk = MemoryDisk::new();
+    let (_links, handle, ended) = start(disk.clone());
+    assert!(matches!(handle.ask(add("灯")).await, Answer::Written { .. }));
+    disk.fail(DiskCall::Sync, 1);
+    let Answer::Trouble(trouble) = handle.ask(add("水")).await else { panic!("a trouble") };
+    assert_eq!(trouble.code, "stopping");
+    assert!(matches!(ended.await, Ok(Err(DaemonError::Commit(_)))));
+    let Answer::Trouble(_) = handle.ask(Ask::Status {}).await else { panic!("a trouble") };
+}
+
+#[tokio::test]
+async fn a_stop_ends_in_good_order() {
+    let disk = MemoryDisk::new();
+    let (_links, handle, ended) = start(disk.clone());
+    handle.ask(add("灯")).await;
+    handle.stop().await;
+    assert!(matches!(ended.await, Ok(Ok(()))));
+    let (_links, handle, _ended) = start(disk);
+    assert_eq!(titles(&handle).await, ["灯"]);
+}
