@@ -79,7 +79,8 @@ impl<D: Disk> Journal<D> {
             if bytes > max_bytes && !records.is_empty() {
                 return Ok(ControlFlow::Break(()));
             }
-            records.push(record::owned(&seen.change, seen.buffer).ok_or(Flaw::Shape)?);
+            let record = record::owned(space.clone(), &seen.change, seen.buffer);
+            records.push(record.ok_or(Flaw::Shape)?);
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(records)
@@ -148,8 +149,10 @@ impl<D: Disk> Journal<D> {
                 let buffer = Bytes::copy_from_slice(commit.bytes);
                 let copied = walk::Commit { bytes: &buffer, ..commit };
                 for (_, body) in copied.records() {
-                    if let Some(Body::Change(change)) = body {
-                        records.extend(record::owned(&change, &buffer));
+                    if let Some(Body::Change(change)) = body
+                        && let Ok(space) = Space::parse(change.space)
+                    {
+                        records.extend(record::owned(space, &change, &buffer));
                     }
                 }
             }

@@ -207,10 +207,11 @@ pub(crate) fn may_be_seal(start: &[u8]) -> bool {
     u32_at(start, 0) == Some(SEAL_BODY_BYTES as u32) && start.get(FRAME_BYTES) == Some(&SEAL)
 }
 
-/// The record of a change, its bytes a slice of `buffer`, in which `change` was decoded.
-pub(crate) fn owned(change: &Change<'_>, buffer: &Bytes) -> Option<Record> {
+/// The record of a change of this space, its bytes a slice of `buffer`, in which `change` was
+/// decoded.
+pub(crate) fn owned(space: Space, change: &Change<'_>, buffer: &Bytes) -> Option<Record> {
     Some(Record {
-        space: Space::parse(change.space).ok()?,
+        space,
         seq: change.seq,
         origin: change.origin,
         chain: change.chain,

@@ -78,11 +78,11 @@ fn reads_keep_to_their_limits(engine: &impl Engine) {
     assert_eq!(read(0, 3, usize::MAX), [1, 2, 3]);
     assert_eq!(read(38, 9, usize::MAX), [39, 40]);
     assert_eq!(read(5, 9, 0), [6], "at least one");
-    assert_eq!(read(5, 0, 9), []);
+    assert!(read(5, 0, 9).is_empty());
     let some = read(5, usize::MAX, 1000).len();
     assert!((3..10).contains(&some), "{some} records of 100 bytes in 1,000");
-    assert_eq!(read(40, 9, 9), []);
-    assert_eq!(read(u64::MAX, 9, 9), []);
+    assert!(read(40, 9, 9).is_empty());
+    assert!(read(u64::MAX, 9, 9).is_empty());
 }
 
 fn notes_keep_the_last_value(engine: &impl Engine) {

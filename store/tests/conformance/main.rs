@@ -5,6 +5,7 @@
 
 mod engine;
 mod faults;
+mod golden;
 mod history;
 mod journal;
 mod salvage;
