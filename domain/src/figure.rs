@@ -102,13 +102,6 @@ pub struct Contributions {
     pub cells: BTreeMap<CellKey, Amount>,
 }
 
-impl Contributions {
-    fn add(&mut self, key: CellKey, amount: Amount) {
-        let cell = self.cells.entry(key).or_default();
-        *cell = cell.plus(amount);
-    }
-}
-
 /// What an entry adds to the cells of all metrics that count its kind.
 ///
 /// `progress` is what [`Registry::progress`] says of the entry. An entry of an unknown kind adds
@@ -179,7 +172,6 @@ fn weigh<'m>(
             place.weigh(metric, about, &mut sum);
         }
     });
-    sum.cells.retain(|_, amount| !amount.is_zero());
     sum
 }
 
@@ -223,7 +215,7 @@ impl Place<'_> {
                 period,
                 category: category.clone().unwrap_or_default(),
             };
-            sum.add(key, self.mark.on(amount));
+            sum.cells.insert(key, self.mark.on(amount));
         }
     }
 }
