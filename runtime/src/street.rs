@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::authority::{Authority, Identity};
-use crate::dial::{Dial, Dialling, dial};
+use crate::dial::{Dial, Dialling, LinkStatus, dial};
 use crate::enrol::{Enrolled, Invitations, Registrar, Registry, Seat, Token, enrol};
 use crate::link::{DownReason, LinkEvent, LinkId, LinkSender, Links};
 use crate::serve::{Door, Serving, serve};
@@ -110,6 +110,14 @@ pub(crate) struct Dialled {
     pub(crate) dialling: Dialling,
     pub(crate) events: Events,
     _identity: watch::Sender<Arc<Identity>>,
+}
+
+impl Dialled {
+    /// The first status that is as it must come to be.
+    pub(crate) async fn status(&self, wanted: impl FnMut(&LinkStatus) -> bool) -> LinkStatus {
+        let mut status = self.dialling.status();
+        timeout(PATIENCE, status.wait_for(wanted)).await.expect("a status in time").unwrap().clone()
+    }
 }
 
 /// Events, each of which must come.

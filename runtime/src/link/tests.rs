@@ -19,7 +19,7 @@ use crate::dial::LinkState;
 use crate::enrol::Registry;
 use crate::limits::{CONNECTIONS_PER_PEER_MAX, MESSAGE_BYTES_MAX};
 use crate::serve::{Door, serve};
-use crate::street::{DAY, NOW, Street};
+use crate::street::{DAY, Events, NOW, Street};
 use crate::tls::{Expect, channel_over, client_config, connect, enrolling_config};
 
 fn hello(now: u64) -> Frame {
@@ -118,13 +118,9 @@ async fn a_certificate_of_another_authority_is_refused() {
         .unwrap();
     let ours = street.registrar.authority().certificate().clone();
     let mut dialled = street.dial(Identity::new(key, forged, ours).unwrap());
-    drop(dialled.events.up().await);
-    let reason = dialled.events.down().await;
-    assert!(
-        matches!(&reason, DownReason::Refused { why } if why.contains("UnknownCA"))
-            || reason == DownReason::LetGo,
-        "{reason:?}"
-    );
+    let (_, _, _to_hub) = dialled.events.up().await;
+    let told = dialled.events.down().await;
+    assert!(matches!(told, DownReason::Refused { .. }), "{told:?}");
     assert_eq!(street.registrar.registry().list(), []);
 }
 
@@ -145,9 +141,8 @@ async fn a_hub_must_be_the_hub_and_not_a_desk() {
     let serving = serve(listener, door).unwrap();
     let address = serving.address().to_string();
     let dialled = street.dial_to(address, Expect::Hub, desk);
-    let mut status = dialled.dialling.status();
-    let waiting = status.wait_for(|status| status.state == LinkState::Waiting).await.unwrap();
-    let error = waiting.last_error.clone().unwrap();
+    let waiting = dialled.status(|status| status.state == LinkState::Waiting).await;
+    let error = waiting.last_error.unwrap();
     assert!(error.contains("is not the machine it should be"), "{error}");
 }
 
@@ -158,7 +153,7 @@ async fn two_desks_of_a_community_link_without_the_hub() {
     let right = street.desk("anping", "desk2").await.enrolled.identity;
     let foreign = street.desk("xingfu", "desk1").await.enrolled.identity;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (links, mut events) = Links::new();
+    let (links, events) = Links::new();
     let door = Door {
         identity: left,
         registry: Registry::in_memory(),
@@ -173,12 +168,13 @@ async fn two_desks_of_a_community_link_without_the_hub() {
     let mut dialled = street.dial_to(address.clone(), expect, right);
     let (_, peer, _to_left) = dialled.events.up().await;
     assert_eq!(peer, name("jiangbei/hongqi/anping/desk1"));
-    assert!(matches!(events.recv().await, Some(LinkEvent::Up { .. })));
+    let (_, peer, _to_right) = Events(events).up().await;
+    assert_eq!(peer, name("jiangbei/hongqi/anping/desk2"));
     // A desk that looks for its own neighbours does not take these for them.
     let xingfu = CommunityId::parse("xingfu").unwrap();
     let strange = street.dial_to(address, Expect::Desk(xingfu), foreign);
-    let mut status = strange.dialling.status();
-    status.wait_for(|status| status.last_error.is_some()).await.unwrap();
+    let refused = strange.status(|status| status.last_error.is_some()).await.last_error.unwrap();
+    assert!(refused.contains("is not the machine it should be"), "{refused}");
 }
 
 #[tokio::test]
@@ -187,25 +183,29 @@ async fn revocation_closes_a_live_link_and_keeps_it_closed() {
     let desk = street.desk("anping", "desk1").await;
     let other = street.desk("anping", "desk2").await;
     let mut bystander = street.dial(other.enrolled.identity);
-    let (_, _, _other_to_hub) = bystander.events.up().await;
-    let (_, _, to_other) = street.events.up().await;
+    let (_, _, other_to_hub) = bystander.events.up().await;
+    let (other_link, _, _to_other) = street.events.up().await;
     let mut dialled = street.dial(desk.enrolled.identity);
-    let (_, peer, _to_hub) = dialled.events.up().await;
+    let (_, _, _to_hub) = dialled.events.up().await;
     let (_, desk_name, _to_desk) = street.events.up().await;
-    assert_ne!(peer, desk_name);
 
     assert!(street.registrar.registry().revoke(&desk_name, NOW).unwrap());
     assert_eq!(street.events.down().await, DownReason::Revoked);
+    // Others are not concerned.
+    other_to_hub.try_send(hello(1)).unwrap();
+    match street.events.next().await {
+        LinkEvent::Frame { link, .. } => assert_eq!(link, other_link),
+        other => panic!("{other:?}"),
+    }
     let told = dialled.events.down().await;
     assert!(matches!(told, DownReason::Refused { .. }), "{told:?}");
 
     // It dials again and is refused in the handshake, after a restart of the hub as well.
     for _ in 0..2 {
         dialled.dialling.hurry();
-        drop(dialled.events.up().await);
+        let (_, _, _to_hub) = dialled.events.up().await;
         let told = dialled.events.down().await;
-        assert!(matches!(told, DownReason::Refused { .. } | DownReason::LetGo), "{told:?}");
-        to_other.try_send(hello(1)).ok();
+        assert_eq!(told, DownReason::Refused { why: "CertificateRevoked".to_owned() });
         street.restart().await;
     }
 }
@@ -352,16 +352,11 @@ async fn a_dialled_link_comes_back_after_the_hub_restarts() {
     let lost = dialled.events.down().await;
     assert!(matches!(lost, DownReason::Lost { .. }), "{lost:?}");
 
-    // While the hub is away attempts may come up and go down again.
-    let mut status = dialled.dialling.status();
     let (_, peer, _to_desk) = street.events.up().await;
     assert_eq!(peer, name("jiangbei/hongqi/anping/desk1"));
-    let up = status
-        .wait_for(|status| matches!(status.state, LinkState::Up { .. }))
-        .await
-        .unwrap()
-        .clone();
-    assert_ne!(up.state, LinkState::Up { link: first, peer });
+    let up = dialled
+        .status(|status| matches!(&status.state, LinkState::Up { link, .. } if *link != first))
+        .await;
     assert_eq!(up.last_attempt, Some(NOW));
     assert_eq!(up.last_success, Some(NOW));
     assert_eq!(up.last_error, None);
