@@ -51,25 +51,27 @@ pub(crate) fn run(terminal: &Terminal, token: &str, name: &MachineId) -> Result<
 
 fn farewell(terminal: &Terminal, name: &str, founding: bool, data: &Path) -> String {
     let data = data.display();
-    let key = match founding {
-        true => terminal.lang.pick(
-            format!("本机是本社区的第一台电脑，已生成社区密钥。请把 {data}/keys 复制到安全的地方。\n"),
+    let (zh, en) = if founding {
+        (
+            format!(
+                "本机是本社区的第一台电脑，已生成社区密钥。请把 {data}/keys 复制到安全的地方。"
+            ),
             format!(
                 "This is the community's first machine; it made the community's key. Keep a copy of \
-                 {data}/keys in a safe place.\n"
+                 {data}/keys in a safe place."
             ),
-        ),
-        false => terminal.lang.pick(
-            "启动后请在已批准的电脑上运行 approve，核对本机 status 显示的代码。\n".to_owned(),
-            "Once it runs, approve it on an approved desk: compare the code that `status` shows here.\n"
+        )
+    } else {
+        (
+            "启动后请在已批准的电脑上运行 approve，核对本机 status 显示的代码。".to_owned(),
+            "Once it runs, approve it on an approved desk: compare the code that `status` shows here."
                 .to_owned(),
-        ),
+        )
     };
-    let next = terminal.lang.pick(
-        format!("已加入：{name}\n{key}下一步：linli-node serve --data {data}\n"),
-        format!("Joined as {name}\n{key}Next: linli-node serve --data {data}\n"),
-    );
-    next
+    terminal.lang.pick(
+        format!("已加入：{name}\n{zh}\n下一步：linli-node serve --data {data}\n"),
+        format!("Joined as {name}\n{en}\nNext: linli-node serve --data {data}\n"),
+    )
 }
 
 fn plain(code: &str, error: &dyn std::error::Error) -> Trouble {

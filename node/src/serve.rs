@@ -47,9 +47,6 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
             .await?
             .map_err(|error| error.trouble("linli-node"))?
     };
-    for note in &opened.notes {
-        tracing::warn!(note, "store");
-    }
 
     let (links, events) = Links::new();
     let (handle, ended) = daemon::spawn(opened.site, events, Some(keys))?;
@@ -199,7 +196,7 @@ async fn renew(data: PathBuf, hub: String, clock: Clock, identity: watch::Sender
                     identity.send_replace(Arc::new(fresh));
                 }
                 Err(error) => {
-                    tracing::warn!(error = %format!("{error:#}"), "certificate not renewed yet")
+                    tracing::warn!(error = %format!("{error:#}"), "certificate not renewed yet");
                 }
             }
         }

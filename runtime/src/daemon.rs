@@ -345,7 +345,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
             match trouble {
                 BooksTrouble::Read(what) => tracing::error!(what, "the journal could not be read"),
                 BooksTrouble::View(what) => {
-                    tracing::warn!(what, "a view could not be written; the next start rebuilds it")
+                    tracing::warn!(what, "a view could not be written; the next start rebuilds it");
                 }
                 BooksTrouble::Fork { entry, from } => {
                     tracing::warn!(%entry, %from, "one machine's identity is used twice");

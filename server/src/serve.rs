@@ -43,9 +43,6 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
             .await?
             .map_err(|error| error.trouble("linli-hub"))?
     };
-    for note in &opened.notes {
-        tracing::warn!(note, "store");
-    }
     let registry = enrol::Registry::open(data.join("machines.json"))?;
     let invitations = Invitations::open(data.join("invitations.json"))?;
     let registrar =

@@ -88,6 +88,10 @@ pub fn open(data: &Path, opening: Opening) -> Result<Opened, OpenMachineError> {
         let (space, had, has) = (&lost.space, lost.had, lost.has);
         notes.push(format!("{space} ends at {has} and once ended at {had}; peers fill it up"));
     }
+    for note in &notes {
+        tracing::warn!(note, "store");
+    }
+    // The store has said this one to the log itself.
     if let Some(rebuilt) = &found.rebuilt {
         notes.push(format!("views rebuilt: {rebuilt}"));
     }

@@ -31,13 +31,11 @@ pub async fn until_end(
     tracing::info!("shutting down");
     close.await;
     handle.stop().await;
-    match tokio::time::timeout(CLOSE_TIMEOUT, ended).await {
-        Ok(outcome) => outcome.unwrap_or(Err(DaemonError::Panicked)),
-        Err(_) => {
-            tracing::warn!("the views were not written in time; the next start derives them again");
-            Ok(())
-        }
+    if let Ok(outcome) = tokio::time::timeout(CLOSE_TIMEOUT, ended).await {
+        return outcome.unwrap_or(Err(DaemonError::Panicked));
     }
+    tracing::warn!("the views were not written in time; the next start derives them again");
+    Ok(())
 }
 
 /// Resolves when the process is asked to end.

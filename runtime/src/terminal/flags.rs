@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, Args, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches};
 use linli_domain::id::CommunityId;
 
 use super::Lang;
@@ -17,7 +17,7 @@ pub struct Common {
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// 语言：zh 或 en | Language: zh or en
-    #[arg(long, global = true, value_name = "LANG", value_parser = ["zh", "en"])]
+    #[arg(long, global = true, value_name = "LANG", value_parser = ["zh", "en"], hide_possible_values = true)]
     pub lang: Option<String>,
     /// 以 JSON 输出 | Print JSON
     #[arg(long, global = true)]
@@ -99,8 +99,9 @@ pub fn parse<C: CommandFactory + FromArgMatches>(lang: Lang) -> Result<C, ExitCo
     })
 }
 
-/// Leaves one language of every `中文 | English` help text.
+/// Leaves one language of every `中文 | English` help text, and groups what all commands share.
 fn localize(command: Command, lang: Lang) -> Command {
+    let version = command.get_version().is_some();
     let about = command.get_about().map(|text| picked(&text.to_string(), lang));
     let mut command = match about {
         Some(about) => command.about(about),
@@ -109,36 +110,42 @@ fn localize(command: Command, lang: Lang) -> Command {
     if lang == Lang::Zh {
         command = command
             .help_template("{about-with-newline}\n用法：{usage}\n\n{all-args}")
-            .subcommand_help_heading("命令")
-            .disable_help_subcommand(true)
-            .mut_args(|arg| {
-                let positional = arg.is_positional();
-                arg.help_heading(if positional { "参数" } else { "选项" })
-            });
+            .subcommand_help_heading("命令");
     }
-    command
+    command = command
+        .disable_help_subcommand(true)
         .disable_help_flag(true)
+        .disable_version_flag(true)
         .mut_args(|arg| {
+            let heading = match (arg.is_global_set(), arg.is_positional()) {
+                (true, _) => lang.pick("通用", "Everywhere"),
+                (false, true) => lang.pick("参数", "Arguments"),
+                (false, false) => lang.pick("选项", "Options"),
+            };
             let help = arg.get_help().map(|text| picked(&text.to_string(), lang));
+            let arg = arg.help_heading(heading);
             match help {
                 Some(help) => arg.help(help),
                 None => arg,
             }
         })
-        .arg(help_flag(lang))
-        .mut_subcommands(|inner| localize(inner, lang))
+        .arg(own_flag("help", 'h', ArgAction::Help, lang.pick("显示帮助", "Print help"), lang));
+    if version {
+        let help = lang.pick("显示版本", "Print version");
+        command = command.arg(own_flag("version", 'V', ArgAction::Version, help, lang));
+    }
+    command.mut_subcommands(|inner| localize(inner, lang))
 }
 
-fn help_flag(lang: Lang) -> Arg {
-    let flag = Arg::new("help")
-        .short('h')
-        .long("help")
-        .action(clap::ArgAction::Help)
-        .help(lang.pick("显示帮助", "Print help"));
-    match lang {
-        Lang::Zh => flag.help_heading("选项"),
-        Lang::En => flag,
-    }
+fn own_flag(
+    name: &'static str,
+    short: char,
+    action: ArgAction,
+    help: &'static str,
+    lang: Lang,
+) -> Arg {
+    let flag = Arg::new(name).short(short).long(name).action(action).help(help);
+    flag.help_heading(lang.pick("通用", "Everywhere"))
 }
 
 fn picked(text: &str, lang: Lang) -> String {

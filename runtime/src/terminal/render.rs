@@ -79,9 +79,10 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             let mut table =
                 Table::new(lang.pick(["电脑", "状态", "核对码"], ["Machine", "State", "Code"]));
             for device in devices {
-                let state = match device.approved {
-                    true => lang.pick("已批准", "approved"),
-                    false => lang.pick("等待批准", "waits for approval"),
+                let state = if device.approved {
+                    lang.pick("已批准", "approved")
+                } else {
+                    lang.pick("等待批准", "waits for approval")
                 };
                 table.row([device.machine.as_str(), state, &device.code]);
             }
@@ -191,9 +192,10 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
         lang.pick(["对端", "空间", "状态", ">未送达"], ["Peer", "Space", "State", ">Unsent"]),
     );
     for link in &status.links {
-        let state = match link.agreed {
-            true => lang.pick("一致", "agrees"),
-            false => lang.pick("同步中", "catching up"),
+        let state = if link.agreed {
+            lang.pick("一致", "agrees")
+        } else {
+            lang.pick("同步中", "catching up")
         };
         links.row([
             link.peer.clone(),
@@ -219,7 +221,7 @@ fn entry_page(entry: &EntryView, words: Words) -> String {
     }
     text.push('\n');
     let mut fields = Table::new(lang.pick(["字段", "", "内容"], ["Field", "", "Value"]));
-    for name in ordered(entry, words) {
+    for name in ordered(entry) {
         let value = words.value(kind, &name, &entry.fields[&name]);
         fields.row([words.field(kind, &name), name, value]);
     }
@@ -251,8 +253,8 @@ fn entry_page(entry: &EntryView, words: Words) -> String {
 }
 
 /// Field names in the order of the pack, then what the pack does not know.
-fn ordered(entry: &EntryView, words: Words) -> Vec<String> {
-    let known = words.order(entry.entry.kind());
+fn ordered(entry: &EntryView) -> Vec<String> {
+    let known = Words::order(entry.entry.kind());
     let mut names: Vec<String> = known
         .iter()
         .filter(|name| entry.fields.contains_key(**name))
@@ -268,12 +270,12 @@ fn entries_table(entries: &[EntryView], words: Words, columns: usize) -> String 
     for run in entries.chunk_by(|left, right| left.entry.kind() == right.entry.kind()) {
         let kind = run[0].entry.kind();
         let mut names: Vec<String> = Vec::new();
-        for name in run.iter().flat_map(|entry| ordered(entry, words)) {
+        for name in run.iter().flat_map(|entry| ordered(entry)) {
             if !names.contains(&name) {
                 names.push(name);
             }
         }
-        let order = words.order(kind);
+        let order = Words::order(kind);
         names.sort_by_key(|name| order.iter().position(|known| known == name));
         let several = run.iter().any(|entry| entry.community != run[0].community);
         let mut headings = vec![lang.pick("记录", "Entry").to_owned()];

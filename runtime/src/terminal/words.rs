@@ -49,7 +49,7 @@ impl Words {
     }
 
     /// Names of a kind's fields in the order of its pack.
-    pub(super) fn order(self, kind: &str) -> Vec<&'static str> {
+    pub(super) fn order(kind: &str) -> Vec<&'static str> {
         registry().kind(kind).map_or_else(Vec::new, |kind| {
             kind.fields.iter().map(|field| field.name.as_str()).collect()
         })
