@@ -270,7 +270,7 @@ fn entries_table(entries: &[EntryView], words: Words, columns: usize) -> String 
     for run in entries.chunk_by(|left, right| left.entry.kind() == right.entry.kind()) {
         let kind = run[0].entry.kind();
         let mut names: Vec<String> = Vec::new();
-        for name in run.iter().flat_map(|entry| ordered(entry)) {
+        for name in run.iter().flat_map(ordered) {
             if !names.contains(&name) {
                 names.push(name);
             }
