@@ -294,7 +294,7 @@ pub enum Answer {
     },
     /// To `Digests`.
     Digests {
-        /// Every space with its digest as text.
+        /// Every space that holds something, with its digest as text.
         digests: BTreeMap<Space, String>,
     },
     /// To `Invite`.

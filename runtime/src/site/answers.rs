@@ -75,7 +75,8 @@ impl<D: Disk, V: Views> Site<D, V> {
                 let digest = |(space, head): (&Space, linli_store::journal::Head)| {
                     (space.clone(), head.digest.to_string())
                 };
-                Ok(Answer::Digests { digests: self.books.heads().map(digest).collect() })
+                let held = self.books.heads().filter(|(_, head)| head.digest.count > 0);
+                Ok(Answer::Digests { digests: held.map(digest).collect() })
             }
             Ask::Online { .. } | Ask::Invite { .. } | Ask::Nodes {} | Ask::Revoke { .. } => {
                 Err(Trouble {
