@@ -24,6 +24,7 @@ impl Digest {
     }
 
     /// The digest of both sets, which must be disjoint.
+    #[must_use]
     pub fn plus(mut self, other: &Self) -> Self {
         self.count += other.count;
         self.carry(other.sum);
@@ -31,6 +32,7 @@ impl Digest {
     }
 
     /// The digest of this set without a subset of it.
+    #[must_use]
     pub fn minus(mut self, other: &Self) -> Self {
         self.count = self.count.wrapping_sub(other.count);
         let mut borrow = false;

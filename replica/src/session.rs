@@ -3,7 +3,7 @@
 //! It sends the journal from where the peer stopped reading, keeps a bounded number of batches
 //! under way, and compares digests whenever both sides have nothing more to say.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use linli_domain::digest::Digest;
 use linli_domain::id::{ChangeHash, EpochId, PeerName, Space};
@@ -36,7 +36,7 @@ pub(crate) struct Session {
     /// The peer has said that it has nothing more for now.
     heard_last: bool,
     /// Changes of ours the peer lacks, by place: sent oldest first, so that causes come first.
-    repair: BTreeMap<u64, ()>,
+    repair: BTreeSet<u64>,
     /// Ranges are to be compared once this turn is durable: what is only staged has no place yet.
     comparison_due: bool,
     /// Ranges were compared since the last tick: repairs wait until all answers are in.
@@ -67,7 +67,7 @@ impl Session {
             peer_held: None,
             refused_by_peer,
             heard_last: false,
-            repair: BTreeMap::new(),
+            repair: BTreeSet::new(),
             comparison_due: false,
             comparing: false,
             differs_for_ticks: 0,
@@ -270,7 +270,7 @@ impl Session {
     /// Notes that the peer lacks the change at `seq`.
     pub(crate) fn queue_repair(&mut self, seq: u64) {
         if self.repair.len() < REPAIR_QUEUE_MAX {
-            self.repair.insert(seq, ());
+            self.repair.insert(seq);
         }
     }
 
@@ -289,7 +289,7 @@ impl Session {
             let mut items = Vec::new();
             let mut bytes = 0;
             while items.len() < BATCH_ITEMS_MAX && bytes < BATCH_BYTES_MAX {
-                let Some((seq, ())) = self.repair.pop_first() else { break };
+                let Some(seq) = self.repair.pop_first() else { break };
                 if let Some(placed) = holdings.read_one(&self.space, seq) {
                     bytes += placed.item.bytes.len();
                     items.push(placed);

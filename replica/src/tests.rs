@@ -51,6 +51,12 @@ impl Memory {
         self.push(0, item(value));
     }
 
+    fn write_all(&mut self, values: impl IntoIterator<Item = u64>) {
+        for value in values {
+            self.write(value);
+        }
+    }
+
     fn push(&mut self, origin: u64, item: Item) {
         let seq = self.log.len() as u64 + 1;
         self.log.push(Placed { seq, origin, item });
@@ -97,7 +103,7 @@ impl Holdings for Memory {
             self.refused_from.entry(from.clone()).or_default().add(&item.hash);
             return Admission::Refused(Refusal::Malformed);
         }
-        if value % 100 != 0 && !self.has(value - 1) {
+        if !value.is_multiple_of(100) && !self.has(value - 1) {
             return Admission::Missing;
         }
         self.push(origin_of(from), item.clone());
@@ -188,7 +194,7 @@ fn meet(left: &mut Side, right: &mut Side, link: u64) -> (Vec<Frame>, Vec<Frame>
 #[test]
 fn reconnecting_with_nothing_new_costs_one_hello_each_way() {
     let (mut left, mut right) = (side("a", 1), side("b", 2));
-    (0..5_000).for_each(|value| left.memory.write(value));
+    left.memory.write_all(0..5_000);
     meet(&mut left, &mut right, 1);
     assert_eq!(right.memory.set().len(), 5_000);
     let (from_left, from_right) = meet(&mut left, &mut right, 2);
@@ -199,10 +205,10 @@ fn reconnecting_with_nothing_new_costs_one_hello_each_way() {
 #[test]
 fn a_restored_backup_gets_back_what_it_lost_and_keeps_what_it_writes() {
     let (mut left, mut right) = (side("a", 1), side("b", 2));
-    (0..3_000).for_each(|value| left.memory.write(value));
+    left.memory.write_all(0..3_000);
     meet(&mut left, &mut right, 1);
     left.memory.log.truncate(1_250);
-    (10_000..10_040).for_each(|value| left.memory.write(value));
+    left.memory.write_all(10_000..10_040);
     meet(&mut left, &mut right, 2);
     assert_eq!(left.memory.set(), right.memory.set());
     assert_eq!(left.memory.set().len(), 3_040);
@@ -212,7 +218,7 @@ fn a_restored_backup_gets_back_what_it_lost_and_keeps_what_it_writes() {
 fn a_refused_change_is_noted_and_holds_up_nobody() {
     let (mut left, mut right) = (side("a", 1), side("b", 2));
     right.memory.refuses.insert(100);
-    [100, 200, 201, 300].into_iter().for_each(|value| left.memory.write(value));
+    left.memory.write_all([100, 200, 201, 300]);
     meet(&mut left, &mut right, 1);
     assert_eq!(right.memory.set(), BTreeSet::from([200, 201, 300]));
     assert_eq!(left.memory.refused_by[&right.name].count, 1);

@@ -28,8 +28,10 @@ pub fn shared_spaces(
         }
         (Role::StreetHub, Role::DistrictHub) => figures_space(me),
         (Role::DistrictHub, Role::StreetHub) => figures_space(peer),
-        (Role::Node, _) | (_, Role::Node) => Vec::new(),
-        (Role::StreetHub, Role::StreetHub) | (Role::DistrictHub, Role::DistrictHub) => Vec::new(),
+        (Role::Node, _)
+        | (_, Role::Node)
+        | (Role::StreetHub, Role::StreetHub)
+        | (Role::DistrictHub, Role::DistrictHub) => Vec::new(),
     }
 }
 
