@@ -51,6 +51,8 @@ pub struct Books<D: Disk, V: Views> {
     refusals: notes::Refusals,
     /// Entries whose figures are to be measured again, with the document keys that changed.
     touched: BTreeMap<(Space, EntryId), BTreeSet<String>>,
+    /// Entries with envelopes of this turn that could not be opened yet.
+    unread: BTreeSet<(Space, EntryId)>,
     /// What went wrong and cannot be answered to anyone; said once by the shell.
     troubles: Vec<BooksTrouble>,
 }
@@ -103,6 +105,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             acked_dirty: BTreeSet::new(),
             refusals: notes::Refusals::default(),
             touched: BTreeMap::new(),
+            unread: BTreeSet::new(),
             troubles: Vec::new(),
         };
         books.load_notes();
@@ -176,7 +179,9 @@ impl<D: Disk, V: Views> Books<D, V> {
 
     /// Makes everything staged durable.
     pub fn commit(&mut self) -> Result<(), CommitError> {
-        self.store.commit()
+        self.store.commit()?;
+        self.read_again();
+        Ok(())
     }
 
     /// The half of an entry in a space, read from its row if it is not at hand.
@@ -220,9 +225,10 @@ impl<D: Disk, V: Views> Books<D, V> {
     pub fn unsent(&mut self) -> u64 {
         let hub_has = |books: &Self, space: &Space| {
             let on_a_hub = books.me.role() != Role::Node;
-            let hubs = books.acked.iter().filter(|((peer, at), _)| {
-                (on_a_hub || peer.role() != Role::Node) && at == space
-            });
+            let hubs = books
+                .acked
+                .iter()
+                .filter(|((peer, at), _)| (on_a_hub || peer.role() != Role::Node) && at == space);
             hubs.map(|(_, seq)| *seq).max().unwrap_or(0)
         };
         let spaces: Vec<Space> = self.spaces.keys().cloned().collect();
@@ -261,8 +267,7 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 
     fn half_mut(&mut self, space: &Space, entry: &EntryId) -> &mut Half {
-        let at_hand =
-            self.spaces.get(space).is_some_and(|book| book.shelf.peek(entry).is_some());
+        let at_hand = self.spaces.get(space).is_some_and(|book| book.shelf.peek(entry).is_some());
         let half = if at_hand { None } else { Some(self.load_half(space, entry)) };
         if !self.spaces.contains_key(space) {
             self.spaces.insert(space.clone(), SpaceBook::default());

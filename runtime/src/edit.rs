@@ -63,12 +63,13 @@ pub fn check_required(
             Some(Content::Scalar(Some(_))) => true,
             Some(Content::Set(items)) => !items.is_empty(),
             Some(Content::Scalar(None)) => false,
-            None => {
-                entry.fields.contains_key(&field.name) || entry.sets.contains_key(&field.name)
-            }
+            None => entry.fields.contains_key(&field.name) || entry.sets.contains_key(&field.name),
         };
         if !given {
-            return Err(EditError::Missing { field: field.name.clone(), label: field.label.clone() });
+            return Err(EditError::Missing {
+                field: field.name.clone(),
+                label: field.label.clone(),
+            });
         }
     }
     Ok(())

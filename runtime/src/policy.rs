@@ -9,11 +9,7 @@ use std::collections::BTreeSet;
 use linli_domain::id::{CommunityId, PeerName, Role, Space};
 
 /// The spaces `me` shares with `peer`. `hosted` are the communities of a street hub.
-pub fn shared_spaces(
-    me: &PeerName,
-    peer: &PeerName,
-    hosted: &BTreeSet<CommunityId>,
-) -> Vec<Space> {
+pub fn shared_spaces(me: &PeerName, peer: &PeerName, hosted: &BTreeSet<CommunityId>) -> Vec<Space> {
     if me.district != peer.district || me == peer {
         return Vec::new();
     }
@@ -66,8 +62,15 @@ mod tests {
     #[test]
     fn a_link_carries_its_own_community_and_nothing_else() {
         let names = [
-            "d/s/a/one", "d/s/a/two", "d/s/b/one", "d/t/a/one", "e/s/a/one", "d/s/-/hub",
-            "d/t/-/hub", "e/s/-/hub", "d/-/-/hub",
+            "d/s/a/one",
+            "d/s/a/two",
+            "d/s/b/one",
+            "d/t/a/one",
+            "e/s/a/one",
+            "d/s/-/hub",
+            "d/t/-/hub",
+            "e/s/-/hub",
+            "d/-/-/hub",
         ];
         let hosted: BTreeSet<CommunityId> =
             ["a", "b"].iter().map(|id| CommunityId::parse(id).expect("slug")).collect();
@@ -78,7 +81,9 @@ mod tests {
                 for space in shared {
                     let may = |peer: &PeerName| match (peer.role(), space.community()) {
                         (Role::Node, Some(community)) => peer.community.as_ref() == Some(community),
-                        (Role::Node, None) => matches!(&space, Space::Board(street) if peer.street.as_ref() == Some(street)),
+                        (Role::Node, None) => {
+                            matches!(&space, Space::Board(street) if peer.street.as_ref() == Some(street))
+                        }
                         (Role::StreetHub, _) => true,
                         (Role::DistrictHub, community) => community.is_none(),
                     };

@@ -78,10 +78,31 @@ impl Board {
             .map(|community| (community.slug, lang.pick(community.zh, community.en)))
             .collect();
         let headings = lang.pick(
-            ["社区", "指标", "名称", "期间", ">数值", "单位", ">分子/分母", "覆盖", "数据截至", "报告", ""],
             [
-                "Community", "Metric", "Name", "Period", ">Value", "Unit", ">Num/den", "Coverage",
-                "As of", "Report", "",
+                "社区",
+                "指标",
+                "名称",
+                "期间",
+                ">数值",
+                "单位",
+                ">分子/分母",
+                "覆盖",
+                "数据截至",
+                "报告",
+                "",
+            ],
+            [
+                "Community",
+                "Metric",
+                "Name",
+                "Period",
+                ">Value",
+                "Unit",
+                ">Num/den",
+                "Coverage",
+                "As of",
+                "Report",
+                "",
             ],
         );
         let mut table = Table::new(headings);

@@ -132,12 +132,8 @@ fn enter(offices: &[Office], total: usize, lang: Lang) -> anyhow::Result<()> {
     let mut progress = Progress::new(lang.pick("录入", "entering"), total as u64);
     for office in offices {
         let first = office.desks.first().context("every community has a desk")?;
-        let records: Vec<serde_json::Value> = office
-            .community
-            .records
-            .iter()
-            .map(serde_json::to_value)
-            .collect::<Result<_, _>>()?;
+        let records: Vec<serde_json::Value> =
+            office.community.records.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
         for part in records.chunks(linli_runtime::ask::PAGE_MAX) {
             first.import(part).with_context(|| office.community.slug)?;
             progress.add(part.len());
@@ -151,7 +147,10 @@ fn verdict(board: &Board, lang: Lang) -> ExitCode {
     let total = board.lines.len();
     for line in &wrong {
         let reported = line.reported_text();
-        say(&format!("✗ {} {} {}: {} ≠ {reported}", line.community, line.metric, line.period, line.text));
+        say(&format!(
+            "✗ {} {} {}: {} ≠ {reported}",
+            line.community, line.metric, line.period, line.text
+        ));
     }
     let right = total - wrong.len();
     say(&lang.pick(
@@ -186,10 +185,7 @@ fn until_ctrl_c() -> anyhow::Result<()> {
 
 fn language(asked: Option<&str>) -> Lang {
     let environment = std::env::var("LANG").ok();
-    asked
-        .or(environment.as_deref())
-        .and_then(Lang::parse)
-        .unwrap_or(Lang::Zh)
+    asked.or(environment.as_deref()).and_then(Lang::parse).unwrap_or(Lang::Zh)
 }
 
 fn say(line: &str) {

@@ -33,8 +33,13 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds both with the cargo that runs us, and says where they are.
+    /// Builds both with the cargo that runs us, and says where they are. Where `LINLI_PROGRAMS`
+    /// names a folder that holds them freshly built, as `cargo verify` does, that is taken.
     pub fn build(release: bool) -> anyhow::Result<Self> {
+        if let Some(dir) = std::env::var_os("LINLI_PROGRAMS").map(PathBuf::from) {
+            let name = |name: &str| dir.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+            return Ok(Self { hub: name("linli-hub"), node: name("linli-node") });
+        }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.args(["build", "--quiet", "-p", "linli-node", "-p", "linli-hub"]);

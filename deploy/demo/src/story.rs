@@ -32,10 +32,7 @@ pub fn play(hub: &Daemon, first: &Daemon, second: &Daemon) -> anyhow::Result<Vec
     settle(hub, COMMUNITY, &[first, second])?;
     first.set_online(false)?;
     second.set_online(false)?;
-    tell(
-        "两台电脑都断网".into(),
-        "Both desks are cut off from the network".into(),
-    );
+    tell("两台电脑都断网".into(), "Both desks are cut off from the network".into());
 
     first.edit(&shared, json!({"handler": "水电维修队"}))?;
     first.step(&shared, "accept", "2026-04-15T09:00")?;
@@ -52,7 +49,9 @@ pub fn play(hub: &Daemon, first: &Daemon, second: &Daemon) -> anyhow::Result<Vec
     let leak = leak(first)?;
     tell(
         format!("草西街漏水：断网中查到住户，当日办结（{leak}）"),
-        format!("A leak in 草西街: the household is found offline, and the case closed that day ({leak})"),
+        format!(
+            "A leak in 草西街: the household is found offline, and the case closed that day ({leak})"
+        ),
     );
     let unsent = first.status()?.unsent;
     ensure!(unsent > 0, "what was written offline waits to be sent");
@@ -62,7 +61,9 @@ pub fn play(hub: &Daemon, first: &Daemon, second: &Daemon) -> anyhow::Result<Vec
     settle(hub, COMMUNITY, &[first, second])?;
     tell(
         format!("重新联网：{unsent} 条变更送达，三处一致"),
-        format!("Back on the network: {unsent} changes are delivered, and all three replicas agree"),
+        format!(
+            "Back on the network: {unsent} changes are delivered, and all three replicas agree"
+        ),
     );
 
     for desk in [first, second] {
@@ -82,7 +83,10 @@ pub fn play(hub: &Daemon, first: &Daemon, second: &Daemon) -> anyhow::Result<Vec
     let other = handler.others.first().map(|(_, value)| value.clone()).unwrap_or_default();
     tell(
         format!("值班合为一条，两处的内容都在；“承办”两说并列待定：{} / {other}", handler.chosen),
-        format!("The duty turn is one entry with both contents; the handler both wrote is listed with its sides: {} / {other}", handler.chosen),
+        format!(
+            "The duty turn is one entry with both contents; the handler both wrote is listed with its sides: {} / {other}",
+            handler.chosen
+        ),
     );
     Ok(told)
 }

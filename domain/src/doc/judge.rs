@@ -69,5 +69,10 @@ fn values(doc: &automerge::Automerge) -> BTreeMap<String, Vec<Option<Value>>> {
             })
             .collect()
     };
-    doc.keys(automerge::ROOT).map(|key| { let values = sides(&key); (key, values) }).collect()
+    doc.keys(automerge::ROOT)
+        .map(|key| {
+            let values = sides(&key);
+            (key, values)
+        })
+        .collect()
 }

@@ -3,7 +3,7 @@
 use linli_domain::change::Change;
 use linli_domain::doc::Fit;
 use linli_domain::gate::{self, Refusal};
-use linli_domain::id::{EntryId, PeerName, Space};
+use linli_domain::id::{EntryId, PeerName, Role, Space};
 use linli_domain::limits::CHANGE_BYTES_MAX;
 use linli_domain::seal;
 use linli_replica::frame::Item;
@@ -17,12 +17,7 @@ use linli_store::views::Views;
 use super::{Books, BooksTrouble};
 
 impl<D: Disk, V: Views> Books<D, V> {
-    pub(super) fn admit_item(
-        &mut self,
-        space: &Space,
-        from: &PeerName,
-        item: &Item,
-    ) -> Admission {
+    pub(super) fn admit_item(&mut self, space: &Space, from: &PeerName, item: &Item) -> Admission {
         if self.half(space, &item.entry).holds(&item.hash) {
             return Admission::Known;
         }
@@ -48,7 +43,7 @@ impl<D: Disk, V: Views> Books<D, V> {
     ) -> Result<Admission, Refusal> {
         let change = gate::parse(&item.bytes, &item.hash)?;
         if !self.may_write(space, change.actor.author()) {
-            return Err(Refusal::UnknownAuthor);
+            return self.admit_unknown();
         }
         match self.half(space, &item.entry).doc.check(&change)? {
             Fit::Known => Ok(Admission::Known),
@@ -80,22 +75,37 @@ impl<D: Disk, V: Views> Books<D, V> {
         }
         let head = seal::inspect(&item.bytes).map_err(|_| Refusal::BadEnvelope)?;
         if !self.may_write(space, head.sender) {
-            return Err(Refusal::UnknownAuthor);
+            return self.admit_unknown();
         }
         let seq = self.stage_from(space, from, item)?;
         let half = self.half_mut(space, &item.entry);
         half.seals.push(item.hash);
         half.unread.push(seq);
         self.read_sealed(space, &item.entry, Some((seq, &item.bytes)));
+        if self.me.role() == Role::Node && !self.half(space, &item.entry).unread.is_empty() {
+            self.unread.insert((space.clone(), item.entry.clone()));
+        }
         Ok(Admission::Taken)
     }
 
-    fn stage_from(
-        &mut self,
-        space: &Space,
-        from: &PeerName,
-        item: &Item,
-    ) -> Result<u64, Refusal> {
+    /// Opens what came in this turn before something it depends on, or before the ring, now that
+    /// the journal can give it back.
+    pub(super) fn read_again(&mut self) {
+        for (space, entry) in std::mem::take(&mut self.unread) {
+            self.read_sealed(&space, &entry, None);
+        }
+    }
+
+    /// A hub knows every machine it enrolled, so an author it does not know is refused. A desk
+    /// may meet a new desk over the office's own network before its hub has told it: it waits.
+    fn admit_unknown(&self) -> Result<Admission, Refusal> {
+        match self.me.role() {
+            Role::Node => Ok(Admission::Missing),
+            Role::StreetHub | Role::DistrictHub => Err(Refusal::UnknownAuthor),
+        }
+    }
+
+    fn stage_from(&mut self, space: &Space, from: &PeerName, item: &Item) -> Result<u64, Refusal> {
         self.stage(space, &item.entry, origin_of(from), item.hash, item.bytes.clone())
             .map_err(|_| Refusal::TooLarge)
     }
@@ -205,7 +215,16 @@ impl<D: Disk, V: Views> Books<D, V> {
             let (entry, from) = (item.entry.clone(), from.clone());
             self.troubles.push(BooksTrouble::Fork { entry, from });
         }
-        self.write_refused_from(from, space, item, reason);
+        // Bytes that are not what they are called say nothing about the change of that name, which
+        // may come yet from somebody else.
+        let is_named_so = if space.is_sealed() {
+            seal::envelope_hash(&item.bytes) == item.hash
+        } else {
+            gate::hash_of(&item.bytes) == Some(item.hash)
+        };
+        if is_named_so {
+            self.write_refused_from(from, space, item, reason);
+        }
         Admission::Refused(reason)
     }
 }

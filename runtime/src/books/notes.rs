@@ -178,8 +178,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         reason: &str,
     ) {
         let place = (hash, by.clone(), space.clone());
-        if self.refusals.there.contains_key(&place)
-            || self.refusals.there.len() >= REFUSED_KEPT_MAX
+        if self.refusals.there.contains_key(&place) || self.refusals.there.len() >= REFUSED_KEPT_MAX
         {
             return;
         }

@@ -45,7 +45,14 @@ fn parse_set(json: &Json) -> Option<Vec<String>> {
         }
         Json::Bool(_) | Json::Number(_) | Json::Object(_) => return None,
     };
-    Some(items.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
+    let mut set: Vec<String> = Vec::new();
+    for item in items {
+        let item = item.trim();
+        if !item.is_empty() && !set.iter().any(|known| known == item) {
+            set.push(item.to_owned());
+        }
+    }
+    Some(set)
 }
 
 fn parse_bool(text: &str) -> Option<bool> {
@@ -97,7 +104,7 @@ mod tests {
     #[test]
     fn a_set_is_read_from_a_list_or_a_line() {
         let items = vec!["甲".to_owned(), "乙".to_owned()];
-        assert_eq!(parse_set(&serde_json::json!("甲、 乙，")), Some(items.clone()));
+        assert_eq!(parse_set(&serde_json::json!("甲、 乙，甲")), Some(items.clone()));
         assert_eq!(parse_set(&serde_json::json!(["甲", "乙"])), Some(items));
         assert_eq!(parse_set(&serde_json::json!([1])), None);
     }

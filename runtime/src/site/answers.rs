@@ -151,7 +151,8 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
         let at = self.local(self.books.now_millis());
         let by = self.books.me().machine.to_string();
-        let fields = [("time", at), ("desk", by), ("entry", id.to_string()), ("reason", reason.to_owned())];
+        let fields =
+            [("time", at), ("desk", by), ("entry", id.to_string()), ("reason", reason.to_owned())];
         let fields = fields.map(|(name, text)| (name.to_owned(), serde_json::Value::from(text)));
         let record = RecordForm {
             kind: KIND.to_owned(),
@@ -311,6 +312,8 @@ pub(super) fn views_trouble(error: ViewsError) -> Trouble {
     Trouble {
         code: "views".to_owned(),
         zh: format!("本机的索引读不出来（{error}），请重新启动程序，它会自动重建。"),
-        en: format!("This machine's index cannot be read ({error}). Restart the program; it rebuilds it by itself."),
+        en: format!(
+            "This machine's index cannot be read ({error}). Restart the program; it rebuilds it by itself."
+        ),
     }
 }

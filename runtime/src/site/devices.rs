@@ -69,7 +69,9 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// Opens every envelope that waited for the ring.
     pub(super) fn unlock(&mut self) {
-        if self.books.ring().is_some() && let Some(community) = self.books.me().community.clone() {
+        if self.books.ring().is_some()
+            && let Some(community) = self.books.me().community.clone()
+        {
             self.books.read_all_sealed(&Space::Sealed(community));
         }
     }

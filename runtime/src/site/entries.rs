@@ -186,7 +186,10 @@ impl<D: Disk, V: Views> Site<D, V> {
                 entry: id.clone(),
                 field: format!("#{}", conflict.step.0),
                 chosen: conflict.state.clone(),
-                others: vec![(by.map_or_else(String::new, |s| s.by.clone()), conflict.action.clone())],
+                others: vec![(
+                    by.map_or_else(String::new, |s| s.by.clone()),
+                    conflict.action.clone(),
+                )],
             });
         }
     }
@@ -205,7 +208,8 @@ impl<D: Disk, V: Views> Site<D, V> {
     ) -> EntryView {
         let kind = self.registry.kind(id.kind());
         let progress = self.progress(id.kind(), entry);
-        let masked = |field: &str| sight == Sight::Masked && self.class(id.kind(), field) >= Class::C2;
+        let masked =
+            |field: &str| sight == Sight::Masked && self.class(id.kind(), field) >= Class::C2;
         let mut fields: BTreeMap<String, Json> = BTreeMap::new();
         for (name, value) in &entry.fields {
             let shown = if masked(name) { Json::from(MASK) } else { to_json(value) };
@@ -245,7 +249,11 @@ impl<D: Disk, V: Views> Site<D, V> {
             fields,
             steps,
             next,
-            oddities: entry.oddities.iter().map(|odd| format!("{}: {}", odd.key, odd.what)).collect(),
+            oddities: entry
+                .oddities
+                .iter()
+                .map(|odd| format!("{}: {}", odd.key, odd.what))
+                .collect(),
         }
     }
 }

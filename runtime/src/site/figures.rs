@@ -78,7 +78,13 @@ impl<D: Disk, V: Views> Site<D, V> {
             }
         };
         let space = Space::Open(community.clone());
-        let new = measured(&self.registry, community, id, &self.books.half(&space, id).doc, Some((&old, keys)));
+        let new = measured(
+            &self.registry,
+            community,
+            id,
+            &self.books.half(&space, id).doc,
+            Some((&old, keys)),
+        );
         if new == old {
             return;
         }
@@ -131,7 +137,9 @@ impl<D: Disk, V: Views> Site<D, V> {
                 let id = std::str::from_utf8(&key[prefix.len()..]).ok();
                 let Some(id) = id.and_then(|id| EntryId::parse(id).ok()) else { continue };
                 let Ok(contributions) = Contributions::from_bytes(&row) else { continue };
-                let Some(amount) = share(&self.registry, &query, &metric, &contributions) else { continue };
+                let Some(amount) = share(&self.registry, &query, &metric, &contributions) else {
+                    continue;
+                };
                 let entry = self.entry(&community, &id);
                 let mut view = self.view(&community, &id, &entry, Sight::Masked);
                 view.oddities.push(format!("{metric}: {}/{}", amount.num, amount.den));
@@ -178,7 +186,9 @@ impl<D: Disk, V: Views> Site<D, V> {
             .iter()
             .filter(|key| kept.get(**key) != counted.get(**key))
             .take(100)
-            .map(|key| format!("{key:?}: kept {:?}, counted {:?}", kept.get(*key), counted.get(*key)))
+            .map(|key| {
+                format!("{key:?}: kept {:?}, counted {:?}", kept.get(*key), counted.get(*key))
+            })
             .collect();
         Ok(Answer::Recount { entries, cells: keys.len() as u64, differences })
     }
@@ -255,10 +265,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             Some(one) => vec![one],
             None => self.hosted.iter().collect(),
         };
-        let mut coverage = Coverage {
-            communities_expected: wanted.len() as u32,
-            ..Coverage::default()
-        };
+        let mut coverage =
+            Coverage { communities_expected: wanted.len() as u32, ..Coverage::default() };
         let mut oldest: Option<u64> = None;
         for community in wanted {
             let space = Space::Open(community.clone());
@@ -268,7 +276,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             let heard = if self.books.me().role() == Role::Node {
                 Some(self.books.now_millis())
             } else {
-                let of = |peer: &linli_domain::id::PeerName| peer.community.as_ref() == Some(community);
+                let of =
+                    |peer: &linli_domain::id::PeerName| peer.community.as_ref() == Some(community);
                 self.heard.iter().filter(|(peer, _)| of(peer)).map(|(_, at)| *at).max()
             };
             oldest = Some(oldest.unwrap_or(u64::MAX).min(heard.unwrap_or(0)));
@@ -308,7 +317,11 @@ fn measured(
 fn figure_trouble(why: &str) -> Trouble {
     Trouble {
         code: "figure".to_owned(),
-        zh: format!("查不出这个数字：{why}。指标编号见 kinds，期间写成 2026-03、2026-Q1、2026 或 all。"),
-        en: format!("That figure cannot be measured: {why}. Write periods as 2026-03, 2026-Q1, 2026 or all."),
+        zh: format!(
+            "查不出这个数字：{why}。指标编号见 kinds，期间写成 2026-03、2026-Q1、2026 或 all。"
+        ),
+        en: format!(
+            "That figure cannot be measured: {why}. Write periods as 2026-03, 2026-Q1, 2026 or all."
+        ),
     }
 }

@@ -26,8 +26,9 @@ fn ring() -> KeyRing {
 }
 
 fn open(name: &str, ring: Option<KeyRing>, seed: u8) -> TestSite {
-    let (store, _) = Store::open(MemoryDisk::default(), MemoryViews::default(), StoreOptions::default())
-        .expect("a fresh store");
+    let (store, _) =
+        Store::open(MemoryDisk::default(), MemoryViews::default(), StoreOptions::default())
+            .expect("a fresh store");
     let mut turn = seed;
     let opening = Opening {
         me: peer(name),
@@ -74,7 +75,10 @@ fn settle(sites: &mut [TestSite], links: &[(usize, usize)]) {
         let troubles = site.take_troubles();
         assert!(troubles.is_empty(), "{troubles:?}");
         let refused = site.ask(Ask::Refused { max: 9 });
-        assert!(matches!(&refused, Answer::Refused { refused } if refused.is_empty()), "{refused:?}");
+        assert!(
+            matches!(&refused, Answer::Refused { refused } if refused.is_empty()),
+            "{refused:?}"
+        );
         for standing in site.standings() {
             assert!(standing.agreed && standing.unsent == 0, "{standing:?}");
         }
@@ -117,7 +121,8 @@ fn two_desks_and_a_hub_hold_the_same_and_count_the_same() {
     let mut sites = vec![hub, open("d/s/c/a", Some(ring()), 2), open("d/s/c/b", Some(ring()), 3)];
     settle(&mut sites, &[(0, 1), (0, 2)]);
 
-    let issue = written(add(&mut sites[1], "issue", json!({"title": "路灯不亮", "category": "other"})));
+    let issue =
+        written(add(&mut sites[1], "issue", json!({"title": "路灯不亮", "category": "other"})));
     for action in ["report", "accept"] {
         written(step(&mut sites[1], &issue, action));
     }
@@ -133,10 +138,13 @@ fn two_desks_and_a_hub_hold_the_same_and_count_the_same() {
         assert!(held.iter().all(|digest| *digest == held[0] && digest.count > 0), "{held:?}");
     }
     for site in &mut sites {
-        let asked = serde_json::from_value(json!({"metric": "M01", "community": "c"})).expect("query");
+        let asked =
+            serde_json::from_value(json!({"metric": "M01", "community": "c"})).expect("query");
         let Answer::Figures { figures } = site.ask(Ask::Figures(asked)) else { panic!("figures") };
         assert_eq!(figures[0]["numerator"], 1, "at {}", site.me());
-        let Answer::Recount { differences, .. } = site.ask(Ask::Recount {}) else { panic!("recount") };
+        let Answer::Recount { differences, .. } = site.ask(Ask::Recount {}) else {
+            panic!("recount")
+        };
         assert!(differences.is_empty(), "{differences:?}");
         let Answer::Audit { damage, .. } = site.ask(Ask::Audit {}) else { panic!("audit") };
         assert!(damage.is_empty(), "{damage:?}");
@@ -151,8 +159,12 @@ fn a_desk_that_waits_for_the_key_gets_it_by_approval() {
     let fields = json!({"building": "3", "entrance": "1", "room": "501", "name": "金丝雀", "phone": "13900000000"});
     let household = written(add(&mut sites[1], "household", fields));
     settle(&mut sites, &[(0, 1), (0, 2)]);
-    let refused = add(&mut sites[2], "household", json!({"building": "3", "entrance": "1", "room": "502"}));
-    assert!(matches!(&refused, Answer::Trouble(trouble) if trouble.code == "locked"), "{refused:?}");
+    let refused =
+        add(&mut sites[2], "household", json!({"building": "3", "entrance": "1", "room": "502"}));
+    assert!(
+        matches!(&refused, Answer::Trouble(trouble) if trouble.code == "locked"),
+        "{refused:?}"
+    );
     let Answer::Status(status) = sites[2].ask(Ask::Status {}) else { panic!("status") };
     let code = status.code.expect("a code to compare");
     let wrong = sites[1].ask(Ask::Approve { machine: "b".into(), code: "aaaaa-aaaaa".into() });

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use linli_domain::change::Change;
 use linli_domain::doc::entry_of;
 use linli_domain::entry::{Entry, Step, StepId};
+use linli_domain::hlc::Hlc;
 use linli_domain::id::{CommunityId, EntryId, Role, Space};
-use linli_domain::limits::CHANGE_BYTES_MAX;
+use linli_domain::limits::{CHANGE_BYTES_MAX, CHANGE_OPS_MAX, KEY_BYTES_MAX, TEXT_BYTES_MAX};
 use linli_domain::pack::{IdRule, Kind};
 use linli_domain::seal::{keyed_id, seal};
 use linli_domain::value::Value;
@@ -29,11 +31,7 @@ pub(super) struct Written {
 
 impl<D: Disk, V: Views> Site<D, V> {
     /// Adds an entry, or edits the one its id names.
-    pub(super) fn add(
-        &mut self,
-        record: &RecordForm,
-        dry_run: bool,
-    ) -> Result<Written, EditError> {
+    pub(super) fn add(&mut self, record: &RecordForm, dry_run: bool) -> Result<Written, EditError> {
         let registry = self.registry.clone();
         let kind = registry
             .kind(&record.kind)
@@ -77,10 +75,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 
     /// The community meant: the named one if it is held here, or a node's own.
-    pub(super) fn community(
-        &self,
-        named: Option<&CommunityId>,
-    ) -> Result<CommunityId, EditError> {
+    pub(super) fn community(&self, named: Option<&CommunityId>) -> Result<CommunityId, EditError> {
         let community = match named {
             Some(named) => self.hosted.get(named).cloned(),
             None => self.books.me().community.clone(),
@@ -107,7 +102,14 @@ impl<D: Disk, V: Views> Site<D, V> {
         let mut draft = draft_fields(kind, entry, fields);
         let tail: [u8; 4] = self.actor.0[12..].try_into().expect("an actor has sixteen bytes");
         let books = &mut self.books;
-        let next_id = || StepId::new(books.tick_clock(), tail);
+        // Behind every step of the entry, also one from a machine years ahead, whose clock is not
+        // followed otherwise: an answer never stands before its question.
+        let mut last =
+            entry.steps.iter().filter_map(|step| step.id.hlc()).max().unwrap_or_default();
+        let next_id = || {
+            last = books.tick_clock().max(Hlc(last.0.saturating_add(1)));
+            StepId::new(last, tail)
+        };
         draft_steps(kind, entry, steps, next_id, &mut draft)?;
         if !draft.sealed.is_empty() && self.books.ring().is_none() {
             // A hub has no key by design; what it writes must be open.
@@ -115,66 +117,55 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
         let Draft { open, sealed } = draft;
         let mut changes = 0;
-        changes += usize::from(self.write_open(community, entry_id, open, dry_run)?);
-        changes += usize::from(self.write_sealed(community, entry_id, sealed, dry_run)?);
+        let (in_open, in_sealed) =
+            (Space::Open(community.clone()), Space::Sealed(community.clone()));
+        if !within_bounds(&sealed) {
+            return Err(EditError::TooLarge);
+        }
+        changes += self.write_in(&in_open, entry_id, open, dry_run)?;
+        changes += self.write_in(&in_sealed, entry_id, sealed, dry_run)?;
         Ok(Written { entry: entry_id.clone(), changes, is_new })
     }
 
-    fn write_open(
-        &mut self,
-        community: &CommunityId,
-        entry: &EntryId,
-        puts: Puts,
-        dry_run: bool,
-    ) -> Result<bool, EditError> {
-        let space = Space::Open(community.clone());
-        self.write_in(&space, entry, puts, dry_run)
-    }
-
-    /// Writes into an open space.
+    /// Writes into one half, in as few changes as the bounds of a change allow; gives how many.
+    /// Nothing is written if any of it would be refused by a gate.
     pub(super) fn write_in(
         &mut self,
         space: &Space,
         entry: &EntryId,
         puts: Puts,
         dry_run: bool,
-    ) -> Result<bool, EditError> {
-        let (actor, now) = (self.actor, self.books.now_millis() as i64);
-        let doc = &self.books.half(space, entry).doc;
-        let Some(change) = doc.edit(actor, now, puts) else { return Ok(false) };
-        if change.bytes.len() > CHANGE_BYTES_MAX || doc.check(&change).is_err() {
+    ) -> Result<usize, EditError> {
+        if !within_bounds(&puts) {
             return Err(EditError::TooLarge);
         }
-        if !dry_run {
-            self.books.stage_own(space, entry, &change).map_err(|_| EditError::TooLarge)?;
+        let (actor, now) = (self.actor, self.books.now_millis() as i64);
+        let mut written = 0;
+        for part in puts.chunks(CHANGE_OPS_MAX) {
+            let doc = &self.books.half(space, entry).doc;
+            let Some(change) = doc.edit(actor, now, part.to_vec()) else { continue };
+            if doc.check(&change).is_err() {
+                return Err(EditError::TooLarge);
+            }
+            written += 1;
+            if !dry_run {
+                self.stage(space, entry, &change)?;
+            }
         }
-        Ok(true)
+        Ok(written)
     }
 
-    fn write_sealed(
-        &mut self,
-        community: &CommunityId,
-        entry: &EntryId,
-        puts: Puts,
-        dry_run: bool,
-    ) -> Result<bool, EditError> {
-        let Some(ring) = self.books.ring() else { return Ok(false) };
-        let space = Space::Sealed(community.clone());
-        let (actor, now) = (self.actor, self.books.now_millis() as i64);
-        let doc = &self.books.half(&space, entry).doc;
-        let Some(change) = doc.edit(actor, now, puts) else { return Ok(false) };
-        if change.bytes.len() > CHANGE_BYTES_MAX || doc.check(&change).is_err() {
-            return Err(EditError::TooLarge);
-        }
-        if !dry_run {
+    fn stage(&mut self, space: &Space, entry: &EntryId, change: &Change) -> Result<(), EditError> {
+        let staged = if space.is_sealed() {
+            let ring = self.books.ring().ok_or(EditError::Locked)?;
             let mut nonce = [0; 24];
             (self.entropy)(&mut nonce);
-            let envelope = seal(&ring, &space, entry, actor.author(), nonce, &change.bytes);
-            self.books
-                .stage_own_sealed(&space, entry, &change, envelope)
-                .map_err(|_| EditError::TooLarge)?;
-        }
-        Ok(true)
+            let envelope = seal(&ring, space, entry, self.actor.author(), nonce, &change.bytes);
+            self.books.stage_own_sealed(space, entry, change, envelope)
+        } else {
+            self.books.stage_own(space, entry, change)
+        };
+        staged.map_err(|_| EditError::TooLarge)
     }
 
     fn id_for(
@@ -254,4 +245,21 @@ impl<D: Disk, V: Views> Site<D, V> {
         let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         time.strftime("%Y-%m-%dT%H:%M").to_string()
     }
+}
+
+/// Whether every part of an edit keeps to the bounds of a change, as the gates of others will ask.
+fn within_bounds(puts: &Puts) -> bool {
+    const AROUND_AN_OP: usize = 32;
+    let size = |(key, value): &(String, Option<Value>)| match value {
+        Some(Value::Text(text)) => key.len() + text.len(),
+        Some(Value::Bytes(bytes)) => key.len() + bytes.len(),
+        _ => key.len(),
+    };
+    let fits = |put: &(String, Option<Value>)| {
+        put.0.len() <= KEY_BYTES_MAX && size(put) - put.0.len() <= TEXT_BYTES_MAX
+    };
+    let whole = |part: &[(String, Option<Value>)]| {
+        part.iter().map(|put| size(put) + AROUND_AN_OP).sum::<usize>() <= CHANGE_BYTES_MAX / 2
+    };
+    puts.iter().all(fits) && puts.chunks(CHANGE_OPS_MAX).all(whole)
 }

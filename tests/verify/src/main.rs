@@ -4,7 +4,7 @@
 //! stops at the first that fails. It refuses to hide output and to go on after a failure.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -123,6 +123,10 @@ fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     if let Some(room) = env::var_os("CARGO_MANIFEST_DIR") {
         cargo.current_dir(PathBuf::from(room).join("../.."));
+    }
+    // The tests of whole processes use the programs that the same build made, beside ourselves.
+    if let Some(programs) = env::current_exe().ok().as_deref().and_then(Path::parent) {
+        cargo.env("LINLI_PROGRAMS", programs);
     }
     // Ours would send the inner cargo's relative questions to this package.
     cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
