@@ -119,8 +119,8 @@ impl Board {
                 line.metric.clone(),
                 figure["name"][lang.pick("zh", "en")].as_str().unwrap_or_default().to_owned(),
                 line.period.clone(),
-                line.text.clone(),
-                text("unit"),
+                line.shown(),
+                if text("unit") == FEN { "元".to_owned() } else { text("unit") },
                 format!("{}{den}", figure["numerator"]),
                 format!("{}/{}", figure["communities_included"], figure["communities_expected"]),
                 text("as_of"),
@@ -132,10 +132,26 @@ impl Board {
     }
 }
 
+/// Money is counted in 分 and read in 元.
+const FEN: &str = "分";
+
 /// Widest line of the board.
 const BOARD_COLUMNS: usize = 200;
 
 impl Line {
+    /// The value as people read it: money in 元.
+    fn shown(&self) -> String {
+        let figure = &self.figure;
+        let plain = figure["percent"].is_null() && figure["unit"] == FEN;
+        match figure["numerator"].as_i64().filter(|_| plain) {
+            Some(fen) => {
+                let qualifier = figure["qualifier"].as_str().unwrap_or_default();
+                format!("{qualifier}{}.{:02}", fen / 100, fen.rem_euclid(100))
+            }
+            None => self.text.clone(),
+        }
+    }
+
     /// Whether the hub counts what the report states.
     pub fn agrees(&self) -> bool {
         let figure = &self.figure;
