@@ -107,19 +107,15 @@ impl Daemon {
         let (serves, served) = mpsc::channel();
         thread::spawn(move || keep_log(stderr, file, &serves));
         self.child = Some(child);
-        match served.recv_timeout(START_MAX) {
-            Ok(()) => {
-                self.client = Some(AskClient::find(&self.data)?);
-                Ok(began.elapsed())
-            }
-            Err(_) => {
-                self.kill();
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
-                let end: Vec<&str> = log.lines().rev().take(12).collect();
-                let end: Vec<&str> = end.into_iter().rev().collect();
-                bail!("{} ended before it served:\n{}", self.program.display(), end.join("\n"))
-            }
+        if served.recv_timeout(START_MAX).is_ok() {
+            self.client = Some(AskClient::find(&self.data)?);
+            return Ok(began.elapsed());
         }
+        self.kill();
+        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        let end: Vec<&str> = log.lines().rev().take(12).collect();
+        let end: Vec<&str> = end.into_iter().rev().collect();
+        bail!("{} ended before it served:\n{}", self.program.display(), end.join("\n"))
     }
 
     /// Ends it at once, as a power cut would end a process.
