@@ -5,4 +5,5 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what went wrong by stopping")]
 
+mod stories;
 mod tidy;
