@@ -25,6 +25,7 @@ pub const CURSOR_LAG_MAX: u64 = 256;
 pub const REPAIR_QUEUE_MAX: usize = 100_000;
 /// Ticks a difference must stand while nothing is under way before ranges are compared.
 pub const QUIET_TICKS: u32 = 2;
-/// A journal of at most this many changes is sent whole to a peer met for the first time; what
-/// the peer has already costs less to send again than to compare.
+/// To a peer met for the first time the journal is sent whole where it or what the peer holds has
+/// at most this many changes: what is sent and already there costs less than to compare. A new
+/// machine holds a note or two of its own.
 pub const FIRST_MEETING_MAX: u64 = 4_096;

@@ -111,7 +111,7 @@ impl Session {
             return;
         }
         let start = match told.cursor {
-            None if told.held.count == 0 || ours.head <= FIRST_MEETING_MAX => Some(0),
+            None if told.held.count.min(ours.head) <= FIRST_MEETING_MAX => Some(0),
             None => None,
             Some(cursor) => {
                 let same_journal = cursor.epoch == holdings.epoch()

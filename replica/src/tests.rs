@@ -203,6 +203,17 @@ fn reconnecting_with_nothing_new_costs_one_hello_each_way() {
 }
 
 #[test]
+fn a_new_machine_with_a_note_of_its_own_is_sent_the_journal_and_compares_nothing() {
+    let (mut left, mut right) = (side("a", 1), side("b", 2));
+    left.memory.write_all(0..6_000);
+    right.memory.write(1_000_000);
+    let (from_left, from_right) = meet(&mut left, &mut right, 1);
+    assert_eq!(left.memory.set(), right.memory.set());
+    let compares = |frame: &Frame| matches!(frame, Frame::Ranges(_) | Frame::Hashes(_));
+    assert!(!from_left.iter().chain(&from_right).any(compares));
+}
+
+#[test]
 fn a_restored_backup_gets_back_what_it_lost_and_keeps_what_it_writes() {
     let (mut left, mut right) = (side("a", 1), side("b", 2));
     left.memory.write_all(0..3_000);
