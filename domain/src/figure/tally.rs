@@ -75,14 +75,23 @@ impl Tally {
     }
 
     fn add(&mut self, key: &CellKey, delta: Amount) -> Option<Amount> {
-        let now = self.get(key).unwrap_or_default().plus(delta);
-        if now.is_zero() {
-            self.remove(key);
+        let communities = self.metrics.get_mut(&key.metric);
+        let cells = communities.and_then(|communities| communities.get_mut(&key.community));
+        if let Some(amount) = cells.and_then(|cells| cells.get_mut(key)) {
+            // Nearly every change moves a cell that is there.
+            *amount = amount.plus(delta);
+            let now = *amount;
+            if now.is_zero() {
+                self.remove(key);
+            }
+            return (!now.is_zero()).then_some(now);
+        }
+        if delta.is_zero() {
             return None;
         }
         let communities = self.metrics.entry(key.metric.clone()).or_default();
-        communities.entry(key.community.clone()).or_default().insert(key.clone(), now);
-        Some(now)
+        communities.entry(key.community.clone()).or_default().insert(key.clone(), delta);
+        Some(delta)
     }
 
     fn remove(&mut self, key: &CellKey) {
