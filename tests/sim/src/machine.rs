@@ -1,0 +1,198 @@
+//! One machine of the world: a real site over a disk and views in memory, and what the office
+//! around it keeps: its keys, its clock, its backups.
+//!
+//! It refuses to look into the site but through what a daemon or an audit may ask.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
+use linli_domain::pack::Registry;
+use linli_domain::seal::{DeviceKey, DevicePublicKey, KeyRing};
+use linli_replica::frame::Frame;
+use linli_runtime::site::{Opening, Site};
+use linli_store::journal::{JournalOptions, OpenError};
+use linli_store::store::{Store, StoreError, StoreOptions};
+use linli_store::{MemoryDisk, MemoryViews};
+
+use crate::chance::{Chance, Well};
+use crate::medium::{SimDisk, SimViews};
+use crate::plan::MachinePlan;
+use crate::planted::Planted;
+
+/// True time when every world begins: 2026-01-01.
+const BEGINS_MS: i64 = 1_767_225_600_000;
+/// Every so many syncs a lying disk lies.
+const LIES_EVERY: u64 = 7;
+
+pub(crate) type SimSite = Site<SimDisk, SimViews>;
+
+/// One machine.
+pub(crate) struct Machine {
+    pub(crate) name: PeerName,
+    pub(crate) hostile: bool,
+    /// The hub knows it.
+    pub(crate) enrolled: bool,
+    pub(crate) site: Option<SimSite>,
+    pub(crate) disk: MemoryDisk,
+    pub(crate) views: MemoryViews,
+    pub(crate) ring: Option<KeyRing>,
+    device: Option<DeviceKey>,
+    pub(crate) well: Well,
+    /// The well as it was when this life began.
+    well_at_start: Well,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock_off_ms: i64,
+    pub(crate) inbox: VecDeque<Input>,
+    /// A turn stands in the queue.
+    pub(crate) turn_planned: bool,
+    pub(crate) doom: Option<Doom>,
+    pub(crate) backups: Vec<Backup>,
+    /// Counted up at each start: what was on its way to an earlier life is lost.
+    pub(crate) life: u64,
+    /// How far its journal was read by the checkers.
+    pub(crate) seen: BTreeMap<Space, u64>,
+    /// Every change in its journal, as far as it was read.
+    pub(crate) held: BTreeSet<ChangeHash>,
+    /// Entries in its journal, as far as it was read.
+    pub(crate) entries: BTreeSet<(CommunityId, EntryId)>,
+}
+
+/// Why a program does not start.
+#[derive(Debug)]
+pub(crate) enum NoStart {
+    /// The disk failed, as it was planned to.
+    Disk,
+    /// It should have started.
+    Broken(String),
+}
+
+/// One thing that waits for a machine's turn.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A link stands.
+    Up { wire: u64, peer: PeerName },
+    /// A frame came.
+    Frame { wire: u64, frame: Frame },
+    /// A link is gone.
+    Down { wire: u64 },
+    /// A person sits down at it.
+    Person,
+    /// A second has passed.
+    Tick,
+    /// The register of enrolled machines changed.
+    Enrolled,
+}
+
+/// How the next turn ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doom {
+    /// Power fails before the commit.
+    BeforeCommit,
+    /// Power fails after the commit, before anything leaves.
+    AfterCommit,
+}
+
+/// A copy of a machine's store, as an office makes one on a stick.
+pub(crate) struct Backup {
+    pub(crate) disk: MemoryDisk,
+    pub(crate) views: MemoryViews,
+    pub(crate) well: Well,
+}
+
+impl Machine {
+    pub(crate) fn new(
+        plan: &MachinePlan,
+        ring: Option<KeyRing>,
+        mut chance: Chance,
+        registry: Arc<Registry>,
+    ) -> Self {
+        let is_desk = plan.name.role() == Role::Node;
+        let device = is_desk.then(|| DeviceKey::derive(&chance.bytes()));
+        let well = Well::new(chance);
+        Self {
+            name: plan.name.clone(),
+            hostile: plan.hostile,
+            enrolled: !plan.late,
+            site: None,
+            disk: MemoryDisk::new(),
+            views: MemoryViews::new(),
+            ring: ring.filter(|_| plan.has_ring),
+            device,
+            well_at_start: well.copy(),
+            well,
+            registry,
+            clock_off_ms: plan.clock_off_ms,
+            inbox: VecDeque::new(),
+            turn_planned: false,
+            doom: None,
+            backups: Vec::new(),
+            life: 0,
+            seen: BTreeMap::new(),
+            held: BTreeSet::new(),
+            entries: BTreeSet::new(),
+        }
+    }
+
+    /// Its wall clock at a moment of the world.
+    pub(crate) fn wall_ms(&self, now_ms: u64) -> u64 {
+        (BEGINS_MS + now_ms as i64 + self.clock_off_ms).max(0) as u64
+    }
+
+    /// The key a ring is wrapped to.
+    pub(crate) fn device_public(&self) -> Option<DevicePublicKey> {
+        self.device.as_ref().map(DeviceKey::public)
+    }
+
+    /// Whether a link to it can stand.
+    pub(crate) fn is_up(&self) -> bool {
+        self.hostile || self.site.is_some()
+    }
+
+    /// Starts the program.
+    pub(crate) fn start(&mut self, now_ms: u64, planted: Option<Planted>) -> Result<(), NoStart> {
+        self.well_at_start = self.well.copy();
+        let lies_every = (planted == Some(Planted::LyingSync)).then_some(LIES_EVERY);
+        let disk = SimDisk { disk: self.disk.clone(), lies_every, syncs: 0 };
+        let torn = planted == Some(Planted::TornViews);
+        let views = SimViews { views: self.views.clone(), torn };
+        let options = StoreOptions {
+            // Small segments and little memory, so that a short run crosses many borders.
+            journal: JournalOptions { segment_bytes: 24 * 1024, tail_bytes: 16 * 1024 },
+            ..StoreOptions::default()
+        };
+        let (store, _) = Store::open(disk, views, options).map_err(|error| match error {
+            StoreError::Journal(OpenError::Io(_)) => NoStart::Disk,
+            error => NoStart::Broken(error.to_string()),
+        })?;
+        let opening = Opening {
+            me: self.name.clone(),
+            registry: self.registry.clone(),
+            ring: self.ring.clone(),
+            device: self.device.clone(),
+            entropy: self.well.entropy(),
+            utc_offset_minutes: 480,
+        };
+        let wall_ms = self.wall_ms(now_ms);
+        let site = Site::open(opening, store, wall_ms)
+            .map_err(|error| NoStart::Broken(error.to_string()))?;
+        self.site = Some(site);
+        self.life += 1;
+        self.seen.clear();
+        self.held.clear();
+        self.entries.clear();
+        Ok(())
+    }
+
+    /// The program is gone, with all that waited for it.
+    pub(crate) fn drop_site(&mut self) {
+        self.site = None;
+        self.inbox.clear();
+        self.doom = None;
+    }
+
+    /// A copy of its store as it is now.
+    pub(crate) fn back_up(&self) -> Backup {
+        Backup { disk: self.disk.copy(), views: self.views.copy(), well: self.well_at_start.copy() }
+    }
+}

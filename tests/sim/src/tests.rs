@@ -1,0 +1,43 @@
+//! A few seeds in every test run, and proof that the checkers see what they are there for.
+
+use super::*;
+
+/// Seeds in a test run; `cargo sim --seeds N` runs more.
+const SEEDS: u64 = 20;
+/// Seeds in which a planted bug of a test has to show.
+const PLANTED_SEEDS: u64 = 40;
+
+#[test]
+fn seeds_run_twice_without_a_violation() {
+    let definitions = Definitions::default();
+    let options = Options { steps: 120, planted: None };
+    let mut happened: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let outcome = run_twice(seed, &options, &definitions);
+        assert_eq!(outcome.violation, None, "seed {seed}:\n{}", outcome.tail.join("\n"));
+        for (what, many) in outcome.happened {
+            *happened.entry(what).or_default() += many;
+        }
+    }
+    for what in ["changes made", "crashes after a commit", "restores", "partitions", "frames lost"]
+    {
+        assert!(happened.get(what).is_some_and(|many| *many > 0), "no {what}: {happened:?}");
+    }
+}
+
+#[test]
+fn an_answer_before_the_commit_is_found() {
+    assert_found(Planted::AckBeforeCommit, Checker::Durable);
+}
+
+#[test]
+fn a_personal_field_in_the_open_half_is_found() {
+    assert_found(Planted::OpenPersonal, Checker::Sealed);
+}
+
+fn assert_found(planted: Planted, by: Checker) {
+    let definitions = Definitions::default();
+    let options = Options { steps: 250, planted: Some(planted) };
+    let found = (0..PLANTED_SEEDS).find_map(|seed| run(seed, &options, &definitions).violation);
+    assert_eq!(found.map(|violation| violation.checker), Some(by), "{}", planted.name());
+}

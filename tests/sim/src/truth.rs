@@ -1,0 +1,100 @@
+//! What really happened: which machine made which change, who has promised to keep it, and what
+//! was crafted by a hostile peer.
+//!
+//! It is outside all machines and believes none of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use linli_domain::id::{ActorId, ChangeHash, EntryId, Space};
+
+/// A machine of the world, by its place in the list.
+pub(crate) type MachineNo = usize;
+
+/// A change that a machine made.
+#[derive(Debug, Clone)]
+pub(crate) struct Made {
+    pub(crate) by: MachineNo,
+    pub(crate) space: Space,
+    pub(crate) entry: EntryId,
+}
+
+/// What happened to all changes of the world.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    made: BTreeMap<ChangeHash, Made>,
+    crafted: BTreeSet<ChangeHash>,
+    numbers: BTreeMap<(Space, EntryId, ActorId, u32), ChangeHash>,
+    /// Machines that have each change durably, and were not set back since.
+    promised: BTreeMap<ChangeHash, BTreeSet<MachineNo>>,
+}
+
+impl Truth {
+    pub(crate) fn made(&self, hash: &ChangeHash) -> Option<&Made> {
+        self.made.get(hash)
+    }
+
+    pub(crate) fn note_made(&mut self, hash: ChangeHash, made: Made) {
+        self.made.insert(hash, made);
+    }
+
+    /// Takes note of a change's number; gives the other change that has it, if there is one.
+    pub(crate) fn note_number(
+        &mut self,
+        space: &Space,
+        entry: &EntryId,
+        actor: ActorId,
+        seq: u32,
+        hash: ChangeHash,
+    ) -> Option<ChangeHash> {
+        let place = (space.clone(), entry.clone(), actor, seq);
+        let first = *self.numbers.entry(place).or_insert(hash);
+        (first != hash).then_some(first)
+    }
+
+    pub(crate) fn note_crafted(&mut self, hash: ChangeHash) {
+        self.crafted.insert(hash);
+    }
+
+    pub(crate) fn is_crafted(&self, hash: &ChangeHash) -> bool {
+        self.crafted.contains(hash)
+    }
+
+    /// A machine has said, or shown, that it keeps a change.
+    pub(crate) fn promise(&mut self, machine: MachineNo, hash: ChangeHash) {
+        self.promised.entry(hash).or_default().insert(machine);
+    }
+
+    /// A machine was set back to an older state: what it lacks now it no longer promises. Gives
+    /// the number of promises it is let off.
+    pub(crate) fn set_back(&mut self, machine: MachineNo, held: &BTreeSet<ChangeHash>) -> u64 {
+        let mut released = 0;
+        for (hash, machines) in &mut self.promised {
+            if !held.contains(hash) && machines.remove(&machine) {
+                released += 1;
+            }
+        }
+        released
+    }
+
+    /// A promised change that a machine does not hold.
+    pub(crate) fn broken_promise(
+        &self,
+        machine: MachineNo,
+        held: &BTreeSet<ChangeHash>,
+    ) -> Option<ChangeHash> {
+        self.promised
+            .iter()
+            .find(|(hash, machines)| machines.contains(&machine) && !held.contains(*hash))
+            .map(|(hash, _)| *hash)
+    }
+
+    /// Changes of a space that some machine has promised to keep.
+    pub(crate) fn kept(&self, space: &Space) -> BTreeSet<ChangeHash> {
+        self.promised
+            .iter()
+            .filter(|(_, machines)| !machines.is_empty())
+            .filter(|(hash, _)| self.made.get(hash).is_some_and(|made| made.space == *space))
+            .map(|(hash, _)| *hash)
+            .collect()
+    }
+}

@@ -1,0 +1,446 @@
+//! A machine's turn: inputs in, one commit, and only then answers and frames out.
+//!
+//! This is the daemon's loop, told as a story; the planted bugs of a careless daemon are here.
+
+use linli_domain::change::Change;
+use linli_domain::gate;
+use linli_domain::id::{ChangeHash, Space};
+use linli_domain::seal;
+use linli_replica::engine::{Effect, LinkId};
+use linli_replica::frame::{Ack, Batch, Frame, Item};
+use linli_replica::holdings::{Holdings as _, Placed};
+use linli_runtime::books::BooksTrouble;
+
+use super::World;
+use crate::checkers::{self, Checker, Violation};
+use crate::machine::{Doom, Input};
+use crate::people::Told;
+use crate::planted::Planted;
+use crate::trace::short;
+use crate::truth::{MachineNo, Made};
+
+/// Inputs of one turn, as a daemon takes them.
+const TURN_INPUTS_MAX: usize = 256;
+
+/// What a turn owes to people and peers once it is durable.
+#[derive(Default)]
+struct Owed {
+    told: Vec<Told>,
+    /// Batches taken, to be acknowledged.
+    taken: Vec<(u64, Batch)>,
+    /// Acknowledgements made up by a planted bug.
+    made_up: Vec<(u64, Ack)>,
+}
+
+impl World {
+    pub(super) fn turn(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        self.machines[machine].turn_planned = false;
+        if self.machines[machine].site.is_none() {
+            return Ok(());
+        }
+        let now_ms = self.now_ms;
+        let wall_ms = self.machines[machine].wall_ms(now_ms);
+        if let Some(site) = &mut self.machines[machine].site {
+            site.set_now(wall_ms);
+        }
+        let waiting = self.machines[machine].inbox.len().min(TURN_INPUTS_MAX);
+        let inputs: Vec<Input> = self.machines[machine].inbox.drain(..waiting).collect();
+        let mut owed = Owed::default();
+        for input in inputs {
+            self.feed(machine, input, &mut owed)?;
+        }
+        if !self.machines[machine].inbox.is_empty() {
+            self.machines[machine].turn_planned = true;
+            self.plan(1, super::Event::Turn { machine });
+        }
+        self.trace.count("turns");
+        if self.planted == Some(Planted::AckBeforeCommit) {
+            self.release_answers(machine, &mut owed)?;
+        }
+        let doom = self.machines[machine].doom.take();
+        if doom == Some(Doom::BeforeCommit) {
+            self.trace.count("crashes before a commit");
+            return self.crash(machine);
+        }
+        let Some(site) = &mut self.machines[machine].site else { return Ok(()) };
+        let effects = match site.end_turn() {
+            Ok(effects) => effects,
+            Err(error) => {
+                self.trace.count("commits that failed");
+                let name = &self.machines[machine].name;
+                self.trace.say(now_ms, format_args!("{name} cannot commit: {error}"));
+                return self.crash(machine);
+            }
+        };
+        self.read_journal(machine, true)?;
+        if doom == Some(Doom::AfterCommit) {
+            self.trace.count("crashes after a commit");
+            return self.crash(machine);
+        }
+        self.release_answers(machine, &mut owed)?;
+        self.release_effects(machine, effects, owed)?;
+        self.after_turn(machine)
+    }
+
+    /// Puts one input before the site.
+    fn feed(&mut self, machine: MachineNo, input: Input, owed: &mut Owed) -> Result<(), Violation> {
+        match input {
+            Input::Up { wire, peer } => {
+                if let Some(site) = &mut self.machines[machine].site {
+                    site.link_up(LinkId(wire), peer);
+                }
+            }
+            Input::Frame { wire, frame } => self.feed_frame(machine, wire, frame, owed),
+            Input::Down { wire } => {
+                if let Some(site) = &mut self.machines[machine].site {
+                    site.link_down(LinkId(wire));
+                }
+            }
+            Input::Person => {
+                let waiting = self.waiting_with(machine);
+                let told = self.people.sit_down(&mut self.machines[machine], &waiting);
+                let name = self.machines[machine].name.clone();
+                for told in told {
+                    self.trace.say(self.now_ms, format_args!("a person at {name}: {}", told.what));
+                    self.trace.count(told.counted);
+                    if let Some(violation) = &told.violation {
+                        return Err(violation.clone());
+                    }
+                    owed.told.push(told);
+                }
+            }
+            Input::Tick => {
+                if let Some(site) = &mut self.machines[machine].site {
+                    site.tick();
+                }
+            }
+            Input::Enrolled => {
+                let register = self.register_of(machine);
+                if let Some(site) = &mut self.machines[machine].site {
+                    site.enrolled(&register);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn feed_frame(&mut self, machine: MachineNo, wire: u64, mut frame: Frame, owed: &mut Owed) {
+        if self.planted == Some(Planted::BlindDigest) {
+            self.blind(machine, &mut frame);
+        }
+        if self.planted == Some(Planted::GateOff) {
+            self.stage_unjudged(machine, &frame);
+        }
+        if let Frame::Batch(batch) = &frame {
+            if self.planted == Some(Planted::AckWithoutAdmit) && self.weather.one_in(20) {
+                let held =
+                    self.machines[machine].site.as_ref().map(|s| s.held(&batch.space).digest);
+                let (space, number) = (batch.space.clone(), batch.number);
+                let ack = Ack {
+                    space,
+                    number,
+                    held: held.unwrap_or_default(),
+                    refused: Vec::new(),
+                    again: Vec::new(),
+                };
+                owed.made_up.push((wire, ack));
+                owed.taken.push((wire, batch.clone()));
+                return;
+            }
+            owed.taken.push((wire, batch.clone()));
+        }
+        if let Some(site) = &mut self.machines[machine].site {
+            site.frame(LinkId(wire), frame);
+        }
+    }
+
+    /// The planted trust in whatever comes.
+    fn stage_unjudged(&mut self, machine: MachineNo, frame: &Frame) {
+        let Frame::Batch(batch) = frame else { return };
+        let Some(site) = &mut self.machines[machine].site else { return };
+        let books = site.books();
+        for item in batch.items.iter().filter(|item| self.truth.is_crafted(&item.hash)) {
+            if books.half(&batch.space, &item.entry).holds(&item.hash) {
+                continue;
+            }
+            if let Ok(change) = gate::parse(&item.bytes, &item.hash) {
+                // It fits or not: that is the bug.
+                let _ = books.stage_own(&batch.space, &item.entry, &change);
+            }
+        }
+    }
+
+    /// Tells people what became of their acts.
+    fn release_answers(&mut self, machine: MachineNo, owed: &mut Owed) -> Result<(), Violation> {
+        let name = &self.machines[machine].name;
+        for told in owed.told.drain(..) {
+            if let Some(text) = &told.shown {
+                checkers::sealed(text.as_bytes(), &format!("an answer of {name}"))?;
+            }
+            for (space, entry, hash) in told.saved {
+                // A peer's change that came in the same turn is its own.
+                if self.truth.made(&hash).is_none() {
+                    self.truth.note_made(hash, Made { by: machine, space, entry });
+                }
+                self.truth.promise(machine, hash);
+            }
+        }
+        Ok(())
+    }
+
+    fn release_effects(
+        &mut self,
+        machine: MachineNo,
+        effects: Vec<Effect>,
+        owed: Owed,
+    ) -> Result<(), Violation> {
+        let name = self.machines[machine].name.clone();
+        checkers::turn_bounded(&name, &effects)?;
+        let mut taken = owed.taken;
+        for (wire, ack) in owed.made_up {
+            self.note_acked(machine, wire, &ack, &mut taken)?;
+            self.say(machine, wire, Frame::Ack(ack))?;
+        }
+        for effect in effects {
+            match effect {
+                Effect::Send { link, frame } => {
+                    if let Frame::Ack(ack) = &frame {
+                        self.note_acked(machine, link.0, ack, &mut taken)?;
+                    }
+                    self.say(machine, link.0, frame)?;
+                }
+                Effect::Close { link, reason } => self.close(machine, link.0, reason)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Durable, as it is promised to a peer: everything of the batch that is neither refused nor
+    /// asked for again must be in the journal now.
+    fn note_acked(
+        &mut self,
+        machine: MachineNo,
+        wire: u64,
+        ack: &Ack,
+        taken: &mut Vec<(u64, Batch)>,
+    ) -> Result<(), Violation> {
+        let answered = taken.iter().position(|(on, batch)| {
+            *on == wire && batch.space == ack.space && batch.number == ack.number
+        });
+        let Some(at) = answered else { return Ok(()) };
+        let (_, batch) = taken.remove(at);
+        let name = &self.machines[machine].name;
+        for item in batch.items {
+            if let Some(refused) = ack.refused.iter().find(|refused| refused.hash == item.hash) {
+                self.trace.count("changes refused");
+                let honest =
+                    self.truth.made(&item.hash).is_some() && is_named_so(&ack.space, &item);
+                if honest && !self.truth.is_crafted(&item.hash) {
+                    let text = format!(
+                        "{name} refuses the honest change {} of {}: {}",
+                        short(&item.hash.0),
+                        item.entry,
+                        refused.reason
+                    );
+                    return Err(Violation::new(Checker::Orderly, text));
+                }
+                continue;
+            }
+            if ack.again.contains(&item.hash) {
+                self.trace.count("changes asked for again");
+                continue;
+            }
+            self.trace.count("changes acknowledged");
+            self.truth.promise(machine, item.hash);
+            if !self.machines[machine].held.contains(&item.hash) {
+                let hash = short(&item.hash.0);
+                let text =
+                    format!("{name} acknowledges {hash} of {} without having it", item.entry);
+                return Err(Violation::new(Checker::Durable, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// A machine ends a wire.
+    fn close(&mut self, machine: MachineNo, wire: u64, reason: &str) -> Result<(), Violation> {
+        let name = &self.machines[machine].name;
+        self.trace.say(self.now_ms, format_args!("{name} closes wire {wire}: {reason}"));
+        self.trace.count("links closed for a breach");
+        let Some(standing) = self.wires.get(&wire) else { return Ok(()) };
+        if !standing.tampered {
+            let text = format!("{name} closes the link to an honest peer: {reason}");
+            return Err(Violation::new(Checker::Orderly, text));
+        }
+        self.cut(wire, true);
+        Ok(())
+    }
+
+    fn after_turn(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        let swallow = self.planted == Some(Planted::UntouchedFigures) && self.weather.one_in(10);
+        let lazy = self.peace_since.is_none() && self.weather.one_in(3);
+        let name = self.machines[machine].name.clone();
+        let at = &mut self.machines[machine];
+        let Some(site) = &mut at.site else { return Ok(()) };
+        if let Some(ring) = site.take_ring() {
+            at.ring = Some(ring);
+            self.trace.count("desks that got the ring");
+        }
+        if swallow {
+            site.books().take_touched(1);
+        }
+        site.keep_bounded();
+        if !lazy {
+            while site.idle() {}
+        }
+        for trouble in site.take_troubles() {
+            match trouble {
+                BooksTrouble::Fork { .. } if self.mallory.no().is_some() => {}
+                trouble => {
+                    let text = format!("{name} is in trouble: {trouble:?}");
+                    return Err(Violation::new(Checker::Sound, text));
+                }
+            }
+        }
+        checkers::memory_bounded(&name, site)
+    }
+
+    /// Reads what is new in a machine's journal, and holds it against the truth. After a commit
+    /// nothing may be left that cannot be read.
+    pub(super) fn read_journal(
+        &mut self,
+        machine: MachineNo,
+        committed: bool,
+    ) -> Result<(), Violation> {
+        let at = &mut self.machines[machine];
+        let Some(site) = &mut at.site else { return Ok(()) };
+        let heads: Vec<(Space, u64)> = site
+            .books()
+            .heads()
+            .map(|(space, head)| (space.clone(), head.seq))
+            .filter(|(space, head)| at.seen.get(space).copied().unwrap_or(0) < *head)
+            .collect();
+        for (space, head) in heads {
+            checkers::isolated(&self.machines[machine].name, &space)?;
+            let at = &mut self.machines[machine];
+            let seen = at.seen.get(&space).copied().unwrap_or(0);
+            let Some(site) = &mut at.site else { return Ok(()) };
+            let records = site.books().read(&space, seen, usize::MAX, usize::MAX);
+            // What is staged and not committed has a place in the head and none in the journal.
+            let read = records.last().map_or(seen, |placed| placed.seq);
+            at.seen.insert(space.clone(), read);
+            if committed && read != head || records.len() as u64 != read - seen {
+                let text = format!(
+                    "{} reads {} records of {space} up to {read}, of {head} from {seen}",
+                    at.name,
+                    records.len(),
+                );
+                return Err(Violation::new(Checker::Sound, text));
+            }
+            for placed in records {
+                self.judge(machine, &space, placed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds one record of a journal against the truth.
+    fn judge(
+        &mut self,
+        machine: MachineNo,
+        space: &Space,
+        placed: Placed,
+    ) -> Result<(), Violation> {
+        let Placed { origin, item, .. } = placed;
+        let at = &mut self.machines[machine];
+        let name = at.name.clone();
+        let hash = item.hash;
+        if !at.held.insert(hash) {
+            let text = format!("{name} has {} twice in {space}", short(&hash.0));
+            return Err(Violation::new(Checker::Converged, text));
+        }
+        if let Some(community) = space.community() {
+            at.entries.insert((community.clone(), item.entry.clone()));
+        }
+        if let Some(made) = self.truth.made(&hash)
+            && !self.truth.is_crafted(&hash)
+        {
+            if made.space != *space || made.entry != item.entry {
+                let text = format!(
+                    "{name} has {} at {space} {}, but it was made by {} for {} {}",
+                    short(&hash.0),
+                    item.entry,
+                    self.machines[made.by].name,
+                    made.space,
+                    made.entry
+                );
+                return Err(Violation::new(Checker::Isolated, text));
+            }
+        } else if origin == 0 && !self.truth.is_crafted(&hash) {
+            self.truth.note_made(
+                hash,
+                Made { by: machine, space: space.clone(), entry: item.entry.clone() },
+            );
+            self.trace.count("changes made");
+        } else {
+            let text = format!(
+                "{name} has {} of {space} {}, which no machine of this world made",
+                short(&hash.0),
+                item.entry
+            );
+            return Err(Violation::new(Checker::Invented, text));
+        }
+        self.truth.promise(machine, hash);
+        if let Some(change) = self.opened(machine, space, &item.entry, &item.bytes, hash) {
+            let first = self.truth.note_number(space, &item.entry, change.actor, change.seq, hash);
+            if let Some(first) = first {
+                let text = format!(
+                    "{} and {} are both number {} of actor {} in {}",
+                    short(&first.0),
+                    short(&hash.0),
+                    change.seq,
+                    change.actor,
+                    item.entry
+                );
+                return Err(Violation::new(Checker::Unique, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// A record's change, opened with the machine's ring where it is sealed.
+    fn opened(
+        &self,
+        machine: MachineNo,
+        space: &Space,
+        entry: &linli_domain::id::EntryId,
+        bytes: &bytes::Bytes,
+        hash: ChangeHash,
+    ) -> Option<Change> {
+        if !space.is_sealed() {
+            return gate::parse(bytes, &hash).ok();
+        }
+        let ring = self.machines[machine].ring.as_ref()?;
+        let plain = seal::open(ring, space, entry, bytes).ok()?;
+        gate::parse(&plain, &gate::hash_of(&plain)?).ok()
+    }
+
+    /// Durable: everything a machine promised is in its journal.
+    pub(super) fn keeps_promises(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        let at = &self.machines[machine];
+        let Some(hash) = self.truth.broken_promise(machine, &at.held) else { return Ok(()) };
+        let entry = self.truth.made(&hash).map_or_else(String::new, |made| made.entry.to_string());
+        let text =
+            format!("{} has lost {} of {entry}, which it kept before", at.name, short(&hash.0));
+        Err(Violation::new(Checker::Durable, text))
+    }
+}
+
+/// Whether an item's bytes are what its hash says.
+fn is_named_so(space: &Space, item: &Item) -> bool {
+    if space.is_sealed() {
+        seal::envelope_hash(&item.bytes) == item.hash
+    } else {
+        gate::hash_of(&item.bytes) == Some(item.hash)
+    }
+}
