@@ -15,7 +15,9 @@ use bytes::Bytes;
 use linli_domain::change::Change;
 use linli_domain::digest::Digest;
 use linli_domain::hlc::{Clock, Hlc};
-use linli_domain::id::{AuthorId, ChangeHash, EntryId, EpochId, PeerName, Role, Space};
+use linli_domain::id::{
+    AuthorId, ChangeHash, CommunityId, EntryId, EpochId, PeerName, Role, Space,
+};
 use linli_domain::seal::KeyRing;
 use linli_replica::frame::{AuthorGrant, Cursor, Item};
 use linli_replica::holdings::{Admission, Held, Holdings, Placed};
@@ -187,6 +189,18 @@ impl<D: Disk, V: Views> Books<D, V> {
     /// The half of an entry in a space, read from its row if it is not at hand.
     pub fn half(&mut self, space: &Space, entry: &EntryId) -> &Half {
         self.half_mut(space, entry)
+    }
+
+    /// Both halves of an entry, open and sealed.
+    pub fn halves(&mut self, community: &CommunityId, entry: &EntryId) -> (&Half, &Half) {
+        let (open, sealed) = (Space::Open(community.clone()), Space::Sealed(community.clone()));
+        self.half_mut(&open, entry);
+        self.half_mut(&sealed, entry);
+        let on_shelf = |space: &Space| {
+            let half = self.spaces.get(space).and_then(|book| book.shelf.peek(entry));
+            half.expect("put on the shelf above")
+        };
+        (on_shelf(&open), on_shelf(&sealed))
     }
 
     /// Spaces with anything in them, and their heads, staged changes included.

@@ -94,8 +94,13 @@ pub const REFUSED_KEPT_MAX: usize = 1_000;
 pub const HALVES_WARM_MAX: usize = 8_192;
 /// Halves that may differ from their rows before rows are written even under load: 40 MB.
 pub const HALVES_DIRTY_MAX: usize = 20_000;
-/// Entries measured and rows written in one slice of background work: about 10 ms.
-pub const SLICE_ENTRIES: usize = 256;
+/// Between two checkpoints that nothing but an idle moment calls for: one holds the machine up for
+/// some 30 ms, which the edits of a busy minute should meet seldom. A restart applies again what
+/// came since; how much that may be, the store bounds.
+pub const CHECKPOINT_EVERY_MILLIS: u64 = 5_000;
+/// Entries measured and rows written in one slice of background work: about 2 ms, which an edit that
+/// comes in between has to wait.
+pub const SLICE_ENTRIES: usize = 32;
 
 /// Inputs fed to a machine in one turn, between two commits.
 pub const TURN_INPUTS_MAX: usize = 256;

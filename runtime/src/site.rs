@@ -28,7 +28,7 @@ use linli_store::store::Store;
 use linli_store::views::Views;
 
 use crate::books::{Books, BooksTrouble};
-use crate::limits::{HALVES_DIRTY_MAX, SLICE_ENTRIES};
+use crate::limits::{CHECKPOINT_EVERY_MILLIS, HALVES_DIRTY_MAX, SLICE_ENTRIES};
 use crate::policy;
 use figures::Keeper;
 
@@ -75,6 +75,8 @@ pub struct Site<D: Disk, V: Views> {
     heard: BTreeMap<PeerName, u64>,
     effects: Vec<Effect>,
     codes: devices::Codes,
+    /// When the views last stood for the whole journal, in milliseconds since 1970.
+    checkpointed_at: u64,
     /// Where the next audit begins.
     audited: Option<(Space, linli_domain::id::EntryId)>,
 }
@@ -115,6 +117,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             heard: BTreeMap::new(),
             effects: Vec::new(),
             codes: devices::Codes::default(),
+            checkpointed_at: now_millis,
             audited: None,
         };
         while site.books.replay(SLICE_ENTRIES) {
@@ -222,7 +225,8 @@ impl<D: Disk, V: Views> Site<D, V> {
         if measured || wrote {
             return true;
         }
-        if self.books.store.checkpoint_useful() {
+        let since = self.books.now_millis().abs_diff(self.checkpointed_at);
+        if since >= CHECKPOINT_EVERY_MILLIS && self.books.store.checkpoint_useful() {
             self.checkpoint();
         }
         false
@@ -324,6 +328,7 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// All rows must have been written: the views then stand for the whole journal.
     fn checkpoint(&mut self) {
+        self.checkpointed_at = self.books.now_millis();
         let heard = self.heard_rows();
         self.books.write(heard);
         if let Err(error) = self.books.store.checkpoint() {

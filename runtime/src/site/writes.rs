@@ -69,9 +69,8 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// An entry as this machine can read it.
     pub(super) fn entry(&mut self, community: &CommunityId, entry: &EntryId) -> Entry {
-        let open = self.books.half(&Space::Open(community.clone()), entry).doc.clone();
-        let sealed = &self.books.half(&Space::Sealed(community.clone()), entry).doc;
-        entry_of(entry, Some(&open), Some(sealed))
+        let (open, sealed) = self.books.halves(community, entry);
+        entry_of(entry, Some(&open.doc), Some(&sealed.doc))
     }
 
     /// The community meant: the named one if it is held here, or a node's own.
