@@ -3,6 +3,7 @@
 //! A promise is a number a user may hold us to; a figure without one is there to explain another.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
@@ -81,14 +82,16 @@ impl Measured {
                 Some(must) if kept(line, spread.median) => (show(must), "ok"),
                 Some(must) => (show(must), "MISSED"),
             };
-            text.push_str(&format!(
-                "{work:4} {:46} {:>10} {:>10} {:>10} {:3} {must:>9} {verdict}\n",
+            // Writing into a string does not fail.
+            let _ = writeln!(
+                text,
+                "{work:4} {:46} {:>10} {:>10} {:>10} {:3} {must:>9} {verdict}",
                 line.1,
                 show(spread.median),
                 show(spread.min),
                 show(spread.max),
                 line.2,
-            ));
+            );
         }
         text
     }

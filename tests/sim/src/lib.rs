@@ -4,6 +4,15 @@
 //! outside and believe nobody. One seed gives one run, to the byte. It refuses to open a socket or
 //! a file, or to look at a clock.
 
+#![allow(
+    clippy::unnecessary_wraps,
+    clippy::single_match_else,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unused_self,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "faults, acts and checks share one shape, also where one of them cannot fail"
+)]
+
 mod chance;
 mod checkers;
 mod hostile;

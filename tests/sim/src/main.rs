@@ -3,6 +3,15 @@
 //! A failure prints the line that replays it. It refuses to pick seeds by itself: the same words
 //! give the same runs.
 
+#![allow(
+    clippy::unnecessary_wraps,
+    clippy::single_match_else,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unused_self,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "faults, acts and checks share one shape, also where one of them cannot fail"
+)]
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;

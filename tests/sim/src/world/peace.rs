@@ -74,7 +74,10 @@ impl World {
             let standings = site.standings();
             for (other, road) in neighbours(&self.roads, &hostile, number) {
                 if !standings.iter().any(|standing| standing.peer == names[other]) {
-                    return Some(format!("{name} has no session with {} on road {road}", names[other]));
+                    return Some(format!(
+                        "{name} has no session with {} on road {road}",
+                        names[other]
+                    ));
                 }
             }
             for standing in standings {
