@@ -35,6 +35,8 @@ pub(crate) struct Session {
     refused_by_peer: Digest,
     /// The peer has said that it has nothing more for now.
     heard_last: bool,
+    /// The peer was told that we have nothing more for now.
+    said_last: bool,
     /// Changes of ours the peer lacks, by place: sent oldest first, so that causes come first.
     repair: BTreeSet<u64>,
     /// Ranges are to be compared once this turn is durable: what is only staged has no place yet.
@@ -67,6 +69,7 @@ impl Session {
             peer_held: None,
             refused_by_peer,
             heard_last: false,
+            said_last: false,
             repair: BTreeSet::new(),
             comparison_due: false,
             comparing: false,
@@ -107,7 +110,8 @@ impl Session {
             let cursor = Cursor { epoch: peer_epoch, seq: told.head, chain: told.chain };
             holdings.set_cursor(&self.peer, &self.space, cursor);
             holdings.set_acked(&self.peer, &self.space, ours.head);
-            (self.sent, self.told, self.heard_last) = (ours.head, ours.head, true);
+            (self.sent, self.told) = (ours.head, ours.head);
+            (self.heard_last, self.said_last) = (true, true);
             return;
         }
         let start = match told.cursor {
@@ -155,6 +159,17 @@ impl Session {
             let chain = holdings.chain_at(&self.space, end).unwrap_or(0);
             let to = Cursor { epoch: holdings.epoch(), seq: end, chain };
             self.send(link, news, Some(to), end >= held.head, held.digest, effects);
+        }
+        self.say_last(link, holdings, effects);
+    }
+
+    /// Tells the peer that nothing more comes, if the last batch could not: all behind it came from
+    /// the peer itself. Two who each wait for the other's last word would never compare.
+    fn say_last(&mut self, link: LinkId, holdings: &mut dyn Holdings, effects: &mut Vec<Effect>) {
+        let held = holdings.held(&self.space);
+        let through = self.sent >= held.head && self.repair.is_empty();
+        if through && !self.said_last && self.in_flight.len() < BATCHES_IN_FLIGHT_MAX {
+            self.send(link, Vec::new(), None, true, held.digest, effects);
         }
     }
 
@@ -252,9 +267,10 @@ impl Session {
         let sent = |hash: &ChangeHash| batch.items.iter().find(|(known, _)| known == hash);
         for refused in &ack.refused {
             if sent(&refused.hash).is_some() {
-                self.refused_by_peer.add(&refused.hash);
                 let reason = &refused.reason;
                 holdings.note_refused_by(&self.peer, &self.space, refused.hash, reason);
+                // From the notes: a change that is offered again is refused again, and counts once.
+                self.refused_by_peer = holdings.refused_by(&self.peer, &self.space);
             }
         }
         for hash in &ack.again {
@@ -314,6 +330,7 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         self.number += 1;
+        self.said_last = last;
         let number = self.number;
         let marks = placed.iter().map(|placed| (placed.item.hash, placed.seq)).collect();
         self.in_flight.push_back(InFlight { number, end: self.sent, items: marks });

@@ -22,8 +22,8 @@ struct Memory {
     log: Vec<Placed>,
     cursors: BTreeMap<PeerName, Cursor>,
     refuses: BTreeSet<u64>,
-    refused_from: BTreeMap<PeerName, Digest>,
-    refused_by: BTreeMap<PeerName, Digest>,
+    refused_from: BTreeMap<PeerName, BTreeSet<ChangeHash>>,
+    refused_by: BTreeMap<PeerName, BTreeSet<ChangeHash>>,
 }
 
 fn space() -> Space {
@@ -100,7 +100,7 @@ impl Holdings for Memory {
             return Admission::Known;
         }
         if self.refuses.contains(&value) {
-            self.refused_from.entry(from.clone()).or_default().add(&item.hash);
+            self.refused_from.entry(from.clone()).or_default().insert(item.hash);
             return Admission::Refused(Refusal::Malformed);
         }
         if !value.is_multiple_of(100) && !self.has(value - 1) {
@@ -117,13 +117,13 @@ impl Holdings for Memory {
     }
     fn set_acked(&mut self, _: &PeerName, _: &Space, _: u64) {}
     fn refused_from(&self, peer: &PeerName, _: &Space) -> Digest {
-        self.refused_from.get(peer).copied().unwrap_or_default()
+        self.refused_from.get(peer).into_iter().flatten().copied().collect()
     }
     fn refused_by(&self, peer: &PeerName, _: &Space) -> Digest {
-        self.refused_by.get(peer).copied().unwrap_or_default()
+        self.refused_by.get(peer).into_iter().flatten().copied().collect()
     }
     fn note_refused_by(&mut self, peer: &PeerName, _: &Space, hash: ChangeHash, _: &str) {
-        self.refused_by.entry(peer.clone()).or_default().add(&hash);
+        self.refused_by.entry(peer.clone()).or_default().insert(hash);
     }
     fn authors(&self, _: &Space) -> Vec<AuthorGrant> {
         Vec::new()
@@ -232,9 +232,38 @@ fn a_refused_change_is_noted_and_holds_up_nobody() {
     left.memory.write_all([100, 200, 201, 300]);
     meet(&mut left, &mut right, 1);
     assert_eq!(right.memory.set(), BTreeSet::from([200, 201, 300]));
-    assert_eq!(left.memory.refused_by[&right.name].count, 1);
+    assert_eq!(left.memory.refused_by[&right.name].len(), 1);
     let (from_left, _) = meet(&mut left, &mut right, 2);
     assert_eq!(from_left.len(), 1, "the refused change is not sent again");
+}
+
+#[test]
+fn a_change_refused_twice_counts_once() {
+    let (mut left, mut right) = (side("a", 1), side("b", 2));
+    right.memory.refuses.insert(100);
+    left.memory.write_all([100, 200]);
+    meet(&mut left, &mut right, 1);
+    right.memory.log.clear();
+    let (from_left, from_right) = meet(&mut left, &mut right, 2);
+    assert_eq!(right.memory.set(), BTreeSet::from([200]));
+    let begins = |frame: &&Frame| matches!(frame, Frame::Ranges(told) if told.prefix.is_empty());
+    let begun = from_left.iter().chain(&from_right).filter(begins).count();
+    assert!(begun <= 2, "each side compares once at most, not {begun} times together");
+}
+
+#[test]
+fn two_who_hold_only_each_others_changes_do_not_wait_for_each_other() {
+    let (mut left, mut right) = (side("a", 1), side("b", 2));
+    right.memory.write(100);
+    meet(&mut left, &mut right, 1);
+    left.memory.write(200);
+    meet(&mut left, &mut right, 2);
+    // What is left to each came from the other, so neither has anything to send.
+    right.memory.log.remove(0);
+    right.memory.log[0].seq = 1;
+    left.memory.cursors.clear();
+    meet(&mut left, &mut right, 3);
+    assert_eq!(right.memory.set(), BTreeSet::from([100, 200]));
 }
 
 #[derive(Debug, Clone)]

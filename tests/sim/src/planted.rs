@@ -24,8 +24,6 @@ pub enum Planted {
     TornViews,
     /// One desk's pack puts a phone number into the open half.
     OpenPersonal,
-    /// Step ids are made from the wall clock alone.
-    WallClock,
     /// The hub takes a desk's word for its community.
     WrongCertificate,
     /// A machine stages what the gate would refuse.
@@ -34,7 +32,7 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::AckBeforeCommit,
         Self::AckWithoutAdmit,
         Self::LyingSync,
@@ -44,7 +42,6 @@ impl Planted {
         Self::UntouchedFigures,
         Self::TornViews,
         Self::OpenPersonal,
-        Self::WallClock,
         Self::WrongCertificate,
         Self::GateOff,
     ];
@@ -61,7 +58,6 @@ impl Planted {
             Self::UntouchedFigures => "untouched-figures",
             Self::TornViews => "torn-views",
             Self::OpenPersonal => "open-personal",
-            Self::WallClock => "wall-clock",
             Self::WrongCertificate => "wrong-certificate",
             Self::GateOff => "gate-off",
         }
