@@ -1,6 +1,8 @@
 //! Machines joined by hand: what is written at one desk is read at the other, counted at the hub,
 //! and sealed from it.
 
+mod found;
+
 use std::sync::Arc;
 
 use linli_domain::id::{CommunityId, PeerName, Space};
