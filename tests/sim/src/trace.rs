@@ -30,9 +30,6 @@ impl Trace {
         let _ = write!(self.line, "{now_ms:>7} {what}");
         self.hash.update(self.line.as_bytes());
         self.hash.update(b"\n");
-        if std::env::var_os("SIM_ALL").is_some() {
-            eprintln!("{}", self.line);
-        }
         if self.tail.len() == LINES_KEPT {
             let mut reused = self.tail.pop_front().unwrap_or_default();
             reused.clone_from(&self.line);
