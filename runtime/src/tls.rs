@@ -6,6 +6,7 @@
 
 mod accept;
 mod clock;
+mod shown;
 mod stream;
 mod verify;
 
@@ -34,9 +35,14 @@ pub(crate) use verify::late_by;
 use crate::authority::{Fingerprint, Identity, Leaf, LeafError};
 use crate::enrol::Registry;
 use crate::limits::{HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, KEEPALIVE_DIALLED, KEEPALIVE_TIMEOUT};
+use shown::Shown;
 use verify::{CallerVerifier, PinnedVerifier, ServerVerifier};
 
 const ALPN_H2: &[u8] = b"h2";
+/// Offered beside HTTP/2, and never chosen, by a machine that knows the authority only by its
+/// fingerprint: it asks to be shown the authority's certificate too. All others are spared it, on
+/// every connection.
+const ALPN_ENROL: &[u8] = b"linli-enrol";
 
 /// Whom a connection must reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,10 +129,10 @@ pub(crate) fn server_config(
     let provider = provider();
     let roots = roots_of(identity)?;
     let verifier = CallerVerifier::new(roots, &provider, registry.clone())?;
-    let mut config = ServerConfig::builder_with_details(provider, Arc::new(clock.clone()))
+    let mut config = ServerConfig::builder_with_details(provider.clone(), Arc::new(clock.clone()))
         .with_protocol_versions(&[&version::TLS13])?
         .with_client_cert_verifier(Arc::new(verifier))
-        .with_single_cert(identity.chain(), PrivateKeyDer::Pkcs8(identity.private_key()))?;
+        .with_cert_resolver(Arc::new(Shown::of(identity, &provider)?));
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -166,6 +172,7 @@ pub(crate) fn enrolling_config(
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     finish(&mut config);
+    config.alpn_protocols.push(ALPN_ENROL.to_vec());
     Ok(Arc::new(config))
 }
 

@@ -164,9 +164,13 @@ impl Identity {
         now.saturating_add(u64::from(RENEWAL_DAYS) * 24 * 3_600) >= self.leaf.not_after
     }
 
-    /// The chain shown in a handshake: the certificate, and the authority for those who know only
-    /// its fingerprint.
+    /// What a handshake shows to those who know the authority: the certificate alone.
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.certificate.clone()]
+    }
+
+    /// What it shows to those who know only the authority's fingerprint: the authority as well.
+    pub(crate) fn whole_chain(&self) -> Vec<CertificateDer<'static>> {
         vec![self.certificate.clone(), self.authority.clone()]
     }
 

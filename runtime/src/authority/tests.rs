@@ -90,7 +90,7 @@ fn an_identity_is_the_same_after_loading() {
     identity.save(&path).unwrap();
     let loaded = Identity::load(&path).unwrap().unwrap();
     assert_eq!(loaded.leaf(), identity.leaf());
-    assert_eq!(loaded.chain(), identity.chain());
+    assert_eq!(loaded.whole_chain(), identity.whole_chain());
     fs::write(&path, b"nothing").unwrap();
     assert!(matches!(Identity::load(&path), Err(IdentityError::Damaged { .. })));
 }
