@@ -9,6 +9,7 @@ mod fault;
 mod formula;
 mod kind;
 mod metric;
+mod published;
 mod read;
 mod reads;
 mod scope;
@@ -28,6 +29,7 @@ pub use self::fault::{Fault, Nearest, PackError};
 pub use self::formula::Formula;
 pub use self::kind::{Choice, Class, Field, FieldType, IdParts, IdRule, Kind, Label};
 pub use self::metric::{Counts, DefinitionHash, EntryCount, Grain, Metric, Term};
+pub use self::published::{Loosened, Part, pack_name};
 pub use self::reads::Reads;
 pub(crate) use self::scope::Scope;
 
@@ -87,6 +89,10 @@ pub struct Registry {
     metrics: BTreeMap<String, Arc<Metric>>,
     /// Kind to the metrics that count its entries.
     counted: BTreeMap<String, Vec<Arc<Metric>>>,
+    /// Pack to its file's name and text, so that others can be put in its place.
+    sources: BTreeMap<String, Arc<(String, String)>>,
+    /// Whether metrics over personal fields were left out.
+    open_only: bool,
     root: Root,
 }
 
@@ -127,6 +133,8 @@ impl Registry {
             workflows: BTreeMap::new(),
             metrics: BTreeMap::new(),
             counted: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            open_only: false,
             root: Root::new(),
         };
         registry.fill(files, drafts);
@@ -139,6 +147,7 @@ impl Registry {
         let wanted: BTreeSet<&str> = packs.iter().map(AsRef::as_ref).collect();
         let mut less = self.clone();
         less.packs.retain(|name, _| wanted.contains(name.as_str()));
+        less.sources.retain(|name, _| wanted.contains(name.as_str()));
         less.kinds.retain(|_, kind| wanted.contains(kind.pack.as_str()));
         less.metrics.retain(|_, metric| wanted.contains(metric.pack.as_str()));
         less.settle()
@@ -150,6 +159,7 @@ impl Registry {
     pub fn open_metrics(&self) -> Self {
         let mut less = self.clone();
         less.metrics.retain(|_, metric| !metric.sealed);
+        less.open_only = true;
         less.settle()
     }
 
@@ -252,7 +262,9 @@ impl Registry {
                 self.metrics.insert(metric.id.clone(), Arc::new(metric));
             }
         }
-        for ((_, text), draft) in files.iter().zip(drafts) {
+        for ((file, text), draft) in files.iter().zip(drafts) {
+            let source = Arc::new(((*file).to_owned(), (*text).to_owned()));
+            self.sources.insert(draft.name.value.clone(), source);
             let pack = Pack {
                 name: draft.name.value,
                 version: draft.version,

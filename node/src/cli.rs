@@ -142,6 +142,8 @@ pub(crate) enum Command {
         #[arg(value_name = "KIND")]
         kind: Option<String>,
     },
+    /// 在用的机制包（台账、流转与指标的定义） | The packs in force: ledgers, workflows, metrics
+    Packs,
     /// 日志损坏而不能启动时，救出完好的部分 | Saves what is sound of a damaged journal
     Salvage,
 }

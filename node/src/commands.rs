@@ -42,6 +42,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Online => Ask::Online { online: true },
         Command::Offline => Ask::Online { online: false },
         Command::Kinds { kind: None } => Ask::Kinds {},
+        Command::Packs => Ask::Packs {},
     };
     terminal.run(&ask)
 }

@@ -3,11 +3,15 @@
 //! The command lines speak it to their daemon over the local API, and the demo and the tests with
 //! them. Every list is paged; nothing here grows with the ledger.
 
+mod packs;
+
 use std::collections::BTreeMap;
 
 use linli_domain::id::{CommunityId, EntryId, Space};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+
+pub use packs::{PackFile, PackView};
 
 /// Most items in one page of an answer, and most records in one import request.
 pub const PAGE_MAX: usize = 500;
@@ -144,6 +148,18 @@ pub enum Ask {
         community: CommunityId,
         /// Hours until it expires.
         hours: u32,
+    },
+    /// The packs in force, and published ones that are not.
+    Packs {},
+    /// Hub: checks packs and gives them to every machine of the street, all or none.
+    Publish {
+        /// The packs.
+        files: Vec<PackFile>,
+    },
+    /// Hub: takes a published pack back.
+    Withdraw {
+        /// The pack's name.
+        pack: String,
     },
     /// Hub: enrolled machines with link state.
     Nodes {},
@@ -303,6 +319,11 @@ pub enum Answer {
         token: String,
         /// Until when, local time.
         expires: String,
+    },
+    /// To `Packs`, `Publish` and `Withdraw`.
+    Packs {
+        /// The packs.
+        packs: Vec<PackView>,
     },
     /// To `Nodes`.
     Nodes {

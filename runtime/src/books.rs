@@ -74,6 +74,8 @@ pub enum BooksTrouble {
     Read(String),
     /// A view failed; it will be rebuilt at the next start.
     View(String),
+    /// A published pack is not in force here; it is named with the reason.
+    Pack(String),
     /// A peer uses an author's identity twice: a copied disk or a restored backup.
     Fork {
         /// The entry it showed in.

@@ -102,6 +102,10 @@ pub const CHECKPOINT_EVERY_MILLIS: u64 = 5_000;
 /// comes in between has to wait.
 pub const SLICE_ENTRIES: usize = 32;
 
+/// Entries measured again while somebody waits for figures, after definitions have changed: some
+/// 0.1 s. What is more goes on in the background.
+pub const MEASURED_AT_ONCE_MAX: usize = 2_000;
+
 /// Inputs fed to a machine in one turn, between two commits.
 pub const TURN_INPUTS_MAX: usize = 256;
 /// Bytes fed in one turn: with one more of the largest inputs (an import of 4 MB that is sealed

@@ -10,6 +10,7 @@ mod audit;
 mod devices;
 mod entries;
 mod figures;
+mod packs;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +40,7 @@ pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
 pub struct Opening {
     /// Its name, from its certificate.
     pub me: PeerName,
-    /// Definitions.
+    /// The program's own definitions; what the hub publishes comes on top.
     pub registry: Arc<Registry>,
     /// The community's keys, if this is a node that has them.
     pub ring: Option<KeyRing>,
@@ -63,6 +64,7 @@ pub struct Site<D: Disk, V: Views> {
     replica: Replica,
     keeper: Keeper,
     registry: Arc<Registry>,
+    definitions: packs::Definitions,
     device: Option<DeviceKey>,
     new_ring: Option<KeyRing>,
     actor: ActorId,
@@ -106,6 +108,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             books,
             replica: Replica::new(),
             keeper,
+            definitions: packs::Definitions::new(opening.registry.clone()),
             registry: opening.registry,
             device: opening.device,
             new_ring: None,
@@ -120,6 +123,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             checkpointed_at: now_millis,
             audited: None,
         };
+        site.load_packs();
         while site.books.replay(SLICE_ENTRIES) {
             site.write_through();
             if site.books.store.checkpoint_due() {
@@ -222,7 +226,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     pub fn idle(&mut self) -> bool {
         let measured = self.measure_touched(SLICE_ENTRIES);
         let wrote = self.write_rows(SLICE_ENTRIES);
-        if measured || wrote {
+        if measured || wrote || self.measure_again(SLICE_ENTRIES) {
             return true;
         }
         let since = self.books.now_millis().abs_diff(self.checkpointed_at);

@@ -49,9 +49,14 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// The daemon over the data folder.
+    /// The daemon over the data folder. Names of things that only the hub's packs know are learnt
+    /// from it on the way.
     pub fn daemon(&self) -> Result<AskClient, Trouble> {
-        AskClient::find(&self.data).map_err(|error| error.trouble(self.program))
+        let daemon = AskClient::find(&self.data).map_err(|error| error.trouble(self.program))?;
+        if let Ok(Answer::Packs { packs }) = daemon.ask(&Ask::Packs {}) {
+            words::learn(&packs);
+        }
+        Ok(daemon)
     }
 
     /// Asks the daemon; a trouble comes back as an error.
@@ -95,6 +100,8 @@ impl Terminal {
 
     /// Shows the definition of a kind: what fields a form of it has, and which steps it knows.
     pub fn show_kind(&self, kind: &str) -> Result<(), Trouble> {
+        // Without a daemon the program's own definitions are shown.
+        let _learnt = self.daemon();
         let text = kinds::page(kind, self.lang, self.json, columns())?;
         self.print(&text)
     }

@@ -1,6 +1,7 @@
 //! The commands of `linli-hub`. Help is written `中文 | English`; one of them is shown.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use linli_domain::id::{CommunityId, DistrictId, EntryId, MachineId, PeerName, StreetId};
@@ -79,6 +80,20 @@ pub(crate) enum Command {
         /// 台账代号 | The kind of ledger
         #[arg(value_name = "KIND")]
         kind: Option<String>,
+    },
+    /// 在用的机制包（台账、流转与指标的定义） | The packs in force: ledgers, workflows, metrics
+    Packs,
+    /// 检查机制包文件并发给本街道所有电脑 | Checks pack files and gives them to every machine of the street
+    Publish {
+        /// 机制包文件 | Pack files
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// 收回发布过的机制包，恢复程序自带的定义 | Takes a published pack back; the program's own is in force again
+    Withdraw {
+        /// 包名，见 packs | Its name; see packs
+        #[arg(value_name = "PACK")]
+        pack: String,
     },
     /// 从记录重算全部数，与现有的比对 | Counts every figure again and compares
     Recount,

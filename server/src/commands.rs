@@ -1,6 +1,8 @@
 //! The commands that ask the hub's daemon: each becomes one question, a few become several.
 
-use linli_runtime::ask::{Answer, Ask, EntryView, StepForm, Trouble};
+use std::path::PathBuf;
+
+use linli_runtime::ask::{Answer, Ask, EntryView, PackFile, StepForm, Trouble};
 use linli_runtime::daemon;
 use linli_runtime::terminal::Terminal;
 
@@ -44,11 +46,31 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Status => Ask::Status {},
         Command::Refused => Ask::Refused { max: LISTED_MAX },
         Command::Kinds { kind: None } => Ask::Kinds {},
+        Command::Packs => Ask::Packs {},
+        Command::Publish { files } => Ask::Publish { files: pack_files(&files)? },
+        Command::Withdraw { pack } => Ask::Withdraw { pack },
         Command::Recount => Ask::Recount {},
         Command::Audit => Ask::Audit {},
         Command::Digests => Ask::Digests {},
     };
     terminal.run(&ask)
+}
+
+fn pack_files(paths: &[PathBuf]) -> Result<Vec<PackFile>, Trouble> {
+    let read = |path: &PathBuf| {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(PackFile { file, text }),
+            Err(error) => Err(Trouble {
+                code: "file".into(),
+                zh: format!("读不出 {file}：{error}。请检查路径，文件须为 UTF-8 文本。"),
+                en: format!(
+                    "{file} cannot be read: {error}. Check the path; it must be UTF-8 text."
+                ),
+            }),
+        }
+    };
+    paths.iter().map(read).collect()
 }
 
 fn dispatch(flags: DispatchFlags) -> Ask {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A small mechanism with everything in it; the tests below break one line of it at a time.
-const GOOD: &str = r#"pack = "forum"
+pub(super) const GOOD: &str = r#"pack = "forum"
 version = 1
 label = { zh = "议事厅", en = "Forum" }
 source = "S4"

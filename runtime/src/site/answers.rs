@@ -69,6 +69,9 @@ impl<D: Disk, V: Views> Site<D, V> {
             Ask::Approve { machine, code } => {
                 self.approve(&machine, &code).map(|ring_code| Answer::Approved { ring_code })
             }
+            Ask::Packs {} => Ok(Answer::Packs { packs: self.packs() }),
+            Ask::Publish { files } => self.publish(&files),
+            Ask::Withdraw { pack } => self.withdraw(&pack),
             Ask::Recount {} => self.recount(),
             Ask::Audit {} => Ok(self.audit()),
             Ask::Digests {} => {

@@ -56,15 +56,27 @@ impl<D: Disk, V: Views> Site<D, V> {
     pub(super) fn measure_touched(&mut self, max: usize) -> bool {
         let touched = self.books.take_touched(max);
         for ((space, entry), keys) in &touched {
-            if let Space::Open(community) = space {
-                self.measure_entry(community, entry, keys);
+            match space {
+                Space::Open(community) => self.measure_entry(community, entry, keys),
+                Space::Board(_) => self.definitions.changed |= entry.kind() == super::packs::KIND,
+                Space::Sealed(_) | Space::Figures(_) => {}
             }
+        }
+        if self.definitions.changed {
+            self.load_packs();
         }
         !touched.is_empty()
     }
 
-    fn measure_entry(&mut self, community: &CommunityId, id: &EntryId, keys: &BTreeSet<String>) {
-        if self.registry.metrics_of(id.kind()).next().is_none() {
+    /// Measures one entry; `keys` are those that changed since it was measured.
+    pub(super) fn measure_entry(
+        &mut self,
+        community: &CommunityId,
+        id: &EntryId,
+        keys: &BTreeSet<String>,
+    ) {
+        let whole = self.definitions.measuring();
+        if !whole && self.registry.metrics_of(id.kind()).next().is_none() {
             return;
         }
         let row_key = contributions_key(community, id);
@@ -83,7 +95,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             community,
             id,
             &self.books.half(&space, id).doc,
-            Some((&old, keys)),
+            // What was measured under other definitions says nothing of these.
+            (!whole).then_some((&old, keys)),
         );
         if new == old {
             return;
@@ -101,7 +114,7 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// Figures as asked for, one line per community unless a total is wanted.
     pub(super) fn figures(&mut self, asked: &FigureQuery) -> Result<Answer, Trouble> {
-        while self.measure_touched(PAGE_MAX) {}
+        self.finish_measuring()?;
         let mut figures = Vec::new();
         let communities: Vec<Option<CommunityId>> = match &asked.community {
             Some(one) => vec![Some(self.community(Some(one)).map_err(|error| error.trouble())?)],
@@ -123,7 +136,7 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// The entries behind a figure.
     pub(super) fn behind(&mut self, asked: &FigureQuery, max: usize) -> Result<Answer, Trouble> {
-        while self.measure_touched(PAGE_MAX) {}
+        self.finish_measuring()?;
         let metric = asked.metric.clone().ok_or_else(|| figure_trouble("name a metric"))?;
         let communities: Vec<CommunityId> = match &asked.community {
             Some(one) => vec![self.community(Some(one)).map_err(|error| error.trouble())?],
@@ -154,7 +167,7 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// Counts everything again from the documents, and compares with what is kept.
     pub(super) fn recount(&mut self) -> Result<Answer, Trouble> {
-        while self.measure_touched(PAGE_MAX) {}
+        while self.measure_touched(PAGE_MAX) || self.measure_again(PAGE_MAX) {}
         while self.write_rows(PAGE_MAX) {}
         let mut fresh = Tally::default();
         let mut entries = 0;

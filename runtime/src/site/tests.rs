@@ -2,6 +2,7 @@
 //! and sealed from it.
 
 mod found;
+mod packs;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use serde_json::json;
 
 use super::{Opening, Site};
 use crate::ask::{Answer, Ask, StepForm};
+use crate::books::BooksTrouble;
 
 type TestSite = Site<MemoryDisk, MemoryViews>;
 

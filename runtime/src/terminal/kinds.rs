@@ -9,7 +9,7 @@ use linli_domain::pack::{Field, FieldType, Kind};
 use super::Lang;
 use super::table::Table;
 use super::words::registry;
-use crate::ask::Trouble;
+use crate::ask::{PackView, Trouble};
 use crate::edit::EditError;
 
 /// The page, or one line of JSON.
@@ -73,6 +73,25 @@ fn fields(kind: &Kind, lang: Lang) -> Table {
             if field.required { lang.pick("是", "yes").to_owned() } else { String::new() },
             format!("{:?}", kind.class_of(&field.name)),
         ]);
+    }
+    table
+}
+
+/// The packs in force, and why a published one is not.
+pub(super) fn packs_table(packs: &[PackView], lang: Lang) -> Table {
+    let mut table = Table::new(lang.pick(
+        ["机制包", "名称", "版本", "来源", "说明"],
+        ["Pack", "Name", "Version", "From", "Remark"],
+    ));
+    for pack in packs {
+        let from = if pack.published {
+            lang.pick("平台发布", "hub")
+        } else {
+            lang.pick("自带", "program")
+        };
+        let remark = pack.trouble.as_ref().map_or("", |trouble| lang.of(trouble));
+        let name = lang.pick(&pack.zh, &pack.en);
+        table.row([&*pack.pack, name, &pack.version.to_string(), from, remark]);
     }
     table
 }

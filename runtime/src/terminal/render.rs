@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::table::Table;
 use super::words::Words;
-use super::{Lang, figures};
+use super::{Lang, figures, kinds};
 use crate::ask::{Answer, EntryView, KindView, NodeView, Status};
 
 /// The answer in lines of about `columns` columns, ended by a line break where there is any text.
@@ -123,6 +123,7 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
                 "{token}\n\nGood once, until {expires}. On the new machine run:\n  linli-node enrol <the line above> --name desk-a\n"
             ),
         },
+        Answer::Packs { packs } => kinds::packs_table(packs, lang).render(columns),
         Answer::Nodes { nodes } => nodes_table(nodes, lang, columns),
         Answer::Done {} => format!("{}\n", lang.pick("完成。", "Done.")),
         Answer::Trouble(trouble) => format!("{}\n", lang.of(trouble)),

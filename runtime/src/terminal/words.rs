@@ -1,6 +1,7 @@
 //! Names of kinds, fields, states, actions and metrics as people know them.
 //!
-//! They come from the definitions inside the program; what those do not know is shown by its code.
+//! They come from the definitions inside the program and from those that its daemon has of the hub;
+//! what neither knows is shown by its code.
 
 use std::sync::OnceLock;
 
@@ -8,6 +9,7 @@ use linli_domain::pack::{Label, Registry};
 use serde_json::Value as Json;
 
 use super::Lang;
+use crate::ask::PackView;
 
 /// Finds names in one language.
 #[derive(Debug, Clone, Copy)]
@@ -15,10 +17,22 @@ pub(super) struct Words {
     pub(super) lang: Lang,
 }
 
-/// The definitions inside the program.
+static REGISTRY: OnceLock<Registry> = OnceLock::new();
+
+/// The definitions in force.
 pub(super) fn registry() -> &'static Registry {
-    static BUILTIN: OnceLock<Registry> = OnceLock::new();
-    BUILTIN.get_or_init(Registry::builtin)
+    REGISTRY.get_or_init(Registry::builtin)
+}
+
+/// Adds the packs a hub has published, before the first word is looked up; later ones say nothing.
+pub(super) fn learn(packs: &[PackView]) {
+    let published: Vec<(&str, &str)> =
+        packs.iter().filter_map(|pack| Some((pack.pack.as_str(), pack.text.as_deref()?))).collect();
+    if !published.is_empty()
+        && let Ok(registry) = Registry::builtin().with_packs(&published)
+    {
+        let _already = REGISTRY.set(registry);
+    }
 }
 
 impl Words {
