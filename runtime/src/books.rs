@@ -22,7 +22,7 @@ use linli_domain::seal::KeyRing;
 use linli_replica::frame::{AuthorGrant, Cursor, Item};
 use linli_replica::holdings::{Admission, Held, Holdings, Placed};
 use linli_store::disk::Disk;
-use linli_store::journal::{AppendError, CommitError, Head, Record};
+use linli_store::journal::{AppendError, CommitError, Head, ReadError, Record};
 use linli_store::store::Store;
 use linli_store::views::Views;
 
@@ -132,18 +132,12 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 
     /// Applies up to `max` records that the views lack; false once there are none left.
-    pub fn replay(&mut self, max: usize) -> bool {
-        let records = match self.store.replay_next(max) {
-            Ok(records) => records,
-            Err(error) => {
-                self.troubles.push(BooksTrouble::Read(error.to_string()));
-                return false;
-            }
-        };
+    pub fn replay(&mut self, max: usize) -> Result<bool, ReadError> {
+        let records = self.store.replay_next(max)?;
         for record in &records {
             self.replay_one(record);
         }
-        !records.is_empty()
+        Ok(!records.is_empty())
     }
 
     /// This machine.

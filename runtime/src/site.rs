@@ -24,7 +24,7 @@ use linli_replica::engine::{Effect, Event, LinkId, Replica};
 use linli_replica::frame::{AuthorGrant, Frame};
 use linli_replica::holdings::Holdings as _;
 use linli_store::disk::Disk;
-use linli_store::journal::{AppendError, CommitError};
+use linli_store::journal::{AppendError, CommitError, ReadError};
 use linli_store::store::Store;
 use linli_store::views::Views;
 
@@ -56,6 +56,17 @@ impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opening").field("me", &self.me).finish_non_exhaustive()
     }
+}
+
+/// A machine that cannot be opened on its store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenSiteError {
+    /// What the views lack cannot be read back from the journal. Salvage it.
+    #[error(transparent)]
+    Replay(#[from] ReadError),
+    /// Its first notes cannot be written.
+    #[error("the journal takes nothing: {0}")]
+    Append(#[from] AppendError),
 }
 
 /// One machine.
@@ -95,7 +106,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         mut opening: Opening,
         store: Store<D, V>,
         now_millis: u64,
-    ) -> Result<Self, AppendError> {
+    ) -> Result<Self, OpenSiteError> {
         let me = opening.me;
         let ring = opening.ring.map(Arc::new);
         let books = Books::open(store, me.clone(), ring, now_millis);
@@ -124,7 +135,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             audited: None,
         };
         site.load_packs();
-        while site.books.replay(SLICE_ENTRIES) {
+        while site.books.replay(SLICE_ENTRIES)? {
             site.write_through();
             if site.books.store.checkpoint_due() {
                 site.checkpoint();

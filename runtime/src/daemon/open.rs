@@ -6,13 +6,13 @@
 use std::path::Path;
 
 use linli_store::disk::RealDisk;
-use linli_store::journal::{AppendError, OpenError};
+use linli_store::journal::{OpenError, ReadError};
 use linli_store::store::{RealStore, SalvageRealError, StoreError, StoreOptions};
 use linli_store::views::SledViews;
 
 use super::now_millis;
 use crate::ask::Trouble;
-use crate::site::{Entropy, Opening, Site};
+use crate::site::{Entropy, OpenSiteError, Opening, Site};
 
 /// A machine that is open, and what its store had to say.
 #[derive(Debug)]
@@ -29,9 +29,9 @@ pub enum OpenMachineError {
     /// Its store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Its first notes cannot be written.
-    #[error("the journal takes nothing: {0}")]
-    Append(#[from] AppendError),
+    /// It cannot be opened on its store.
+    #[error(transparent)]
+    Site(#[from] OpenSiteError),
 }
 
 impl OpenMachineError {
@@ -49,7 +49,10 @@ impl OpenMachineError {
                     ),
                 )
             }
-            Self::Store(StoreError::Journal(OpenError::Damaged(damage))) => (
+            Self::Store(StoreError::Journal(OpenError::Damaged(damage)))
+            | Self::Site(OpenSiteError::Replay(
+                ReadError::Damaged { damage, .. } | ReadError::Stretch(damage),
+            )) => (
                 "damaged",
                 format!(
                     "日志有损坏（{damage}）。请先复制整个数据目录，再运行 {program} salvage 救出完好的部分；缺的会从其他电脑补回。"

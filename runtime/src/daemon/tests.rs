@@ -14,12 +14,16 @@ use serde_json::json;
 use super::*;
 use crate::ask::{EntryView, RecordForm};
 use crate::link::Links;
-use crate::site::Opening;
+use crate::site::{OpenSiteError, Opening};
 
 fn site(disk: MemoryDisk) -> Site<MemoryDisk, MemoryViews> {
     let (store, _) = Store::open(disk, MemoryViews::new(), StoreOptions::default()).unwrap();
+    Site::open(opening(), store, now_millis()).unwrap()
+}
+
+fn opening() -> Opening {
     let mut drawn = 0_u8;
-    let opening = Opening {
+    Opening {
         me: PeerName::parse("d/s/yili/desk-a").unwrap(),
         registry: Arc::new(Registry::builtin()),
         ring: Some(KeyRing::new([1; 32], CommunityKey { epoch: 1, secret: [2; 32] })),
@@ -29,8 +33,7 @@ fn site(disk: MemoryDisk) -> Site<MemoryDisk, MemoryViews> {
             bytes.fill(drawn);
         }),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,
-    };
-    Site::open(opening, store, now_millis()).unwrap()
+    }
 }
 
 fn start(disk: MemoryDisk) -> (Links, Handle, Ended) {
@@ -108,6 +111,21 @@ async fn a_journal_that_fails_ends_the_daemon_and_answers_nothing_false() {
     assert_eq!(trouble.code, "stopping");
     assert!(matches!(ended.await, Ok(Err(DaemonError::Commit(_)))));
     let Answer::Trouble(_) = handle.ask(Ask::Status {}).await else { panic!("a trouble") };
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_back_opens_nothing_and_loses_nothing() {
+    let disk = MemoryDisk::new();
+    let (_links, handle, _ended) = start(disk.clone());
+    assert!(matches!(handle.ask(add("灯")).await, Answer::Written { .. }));
+    let disk = disk.copy();
+    let options = StoreOptions::default();
+    let (store, _) = Store::open(disk.clone(), MemoryViews::new(), options).unwrap();
+    disk.fail(DiskCall::Read, 1);
+    let failed = Site::open(opening(), store, now_millis());
+    assert!(matches!(failed, Err(OpenSiteError::Replay(_))), "{failed:?}");
+    let (_links, handle, _ended) = start(disk.copy());
+    assert_eq!(titles(&handle).await, ["灯"]);
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
 use linli_domain::pack::Registry;
 use linli_domain::seal::{DeviceKey, DevicePublicKey, KeyRing};
 use linli_replica::frame::Frame;
-use linli_runtime::site::{Opening, Site};
-use linli_store::journal::{JournalOptions, OpenError};
+use linli_runtime::site::{OpenSiteError, Opening, Site};
+use linli_store::journal::{JournalOptions, OpenError, ReadError};
 use linli_store::store::{Store, StoreError, StoreOptions};
 use linli_store::{MemoryDisk, MemoryViews};
 
@@ -174,8 +174,10 @@ impl Machine {
             utc_offset_minutes: 480,
         };
         let wall_ms = self.wall_ms(now_ms);
-        let site = Site::open(opening, store, wall_ms)
-            .map_err(|error| NoStart::Broken(error.to_string()))?;
+        let site = Site::open(opening, store, wall_ms).map_err(|error| match error {
+            OpenSiteError::Replay(ReadError::Io(_)) => NoStart::Disk,
+            error => NoStart::Broken(error.to_string()),
+        })?;
         self.site = Some(site);
         self.life += 1;
         self.seen.clear();
