@@ -14,8 +14,6 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cel::Context;
-
 pub use self::measure::{By, Coverage, Figure, Query, QueryError, measure, share};
 pub use self::period::{InvalidPeriod, Period, Unit};
 pub use self::rows::InvalidRow;
@@ -24,7 +22,7 @@ pub use self::tally::{CellChange, Tally, difference};
 use crate::entry::Entry;
 use crate::grid;
 use crate::id::CommunityId;
-use crate::pack::{Metric, Registry, Scope, Term};
+use crate::pack::{About, Metric, Registry, Scope, Term};
 use crate::workflow::Progress;
 
 /// The field that marks an estimate: ">=" (at least), "~" (about) or "<" (fewer than).
@@ -183,7 +181,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn weigh(&self, metric: &Metric, about: &Context<'_, '_>, sum: &mut Contributions) {
+    fn weigh(&self, metric: &Metric, about: &About<'_, '_, '_>, sum: &mut Contributions) {
         let Some(count) = metric.entry_count() else { return };
         let mut own: BTreeMap<String, Amount> = BTreeMap::new();
         for term in &count.numerator {
@@ -221,7 +219,7 @@ impl Place<'_> {
 }
 
 /// The date and value of a term, if the entry counts.
-fn answer(term: &Term, about: &Context<'_, '_>) -> Option<(String, i64)> {
+fn answer(term: &Term, about: &About<'_, '_, '_>) -> Option<(String, i64)> {
     if !term.wanted.holds(about) {
         return None;
     }

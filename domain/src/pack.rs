@@ -26,6 +26,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 pub use self::fault::{Fault, Nearest, PackError};
+pub(crate) use self::formula::About;
 pub use self::formula::Formula;
 pub use self::kind::{Choice, Class, Field, FieldType, IdParts, IdRule, Kind, Label};
 pub use self::metric::{Counts, DefinitionHash, EntryCount, Grain, Metric, Term};
@@ -238,7 +239,7 @@ impl Registry {
     pub(crate) fn about<T>(
         &self,
         scope: &Scope<'_>,
-        work: impl FnOnce(&cel::Context<'_, '_>) -> T,
+        work: impl FnOnce(&About<'_, '_, '_>) -> T,
     ) -> T {
         self.root.with(scope, work)
     }

@@ -3,13 +3,16 @@
 //! It refuses to fail: a formula that cannot be answered for an entry (a field is missing, a text
 //! stands where a number should) answers nothing.
 
+mod plain;
+
 use std::fmt;
 use std::sync::Arc;
 
-use cel::common::types::{CelBool, CelInt, CelString};
 use cel::{Context, ExecutionError, Program};
 use jiff::civil::Date;
 
+pub(super) use self::plain::Map;
+use self::plain::{Number, Test, Words};
 use super::reads::{self, Mention, Reads};
 use super::scope::Scope;
 
@@ -34,9 +37,20 @@ pub(super) const FUNCTIONS: [&str; 14] = [
 /// A compiled formula.
 pub struct Formula {
     text: String,
+    /// For comparison.
+    #[cfg(test)]
     program: Program,
+    test: Test,
+    number: Number,
+    words: Words,
     reads: Reads,
     mentions: Vec<Mention>,
+}
+
+/// What formulas are asked about: one entry, as the plain forms and as the interpreter see it.
+pub(crate) struct About<'a, 'p, 'v> {
+    scope: &'a Scope<'a>,
+    context: &'a Context<'p, 'v>,
 }
 
 /// Why a text is not a formula, and where, in characters from its start.
@@ -57,7 +71,18 @@ impl Formula {
                 .collect::<Vec<_>>()
         })?;
         let (reads, mentions) = reads::walk(&program);
-        Ok(Self { text: text.to_owned(), program, reads, mentions })
+        let node = program.expression();
+        let (test, number, words) = (Test::of(node), Number::of(node), Words::of(node));
+        Ok(Self {
+            text: text.to_owned(),
+            test,
+            number,
+            words,
+            reads,
+            mentions,
+            #[cfg(test)]
+            program,
+        })
     }
 
     /// The formula as written.
@@ -75,22 +100,18 @@ impl Formula {
     }
 
     /// Whether it answers true.
-    pub(crate) fn holds(&self, about: &Context<'_, '_>) -> bool {
-        let answer = cel::Value::resolve_val(self.program.expression(), about);
-        answer
-            .is_ok_and(|answer| answer.downcast_ref::<CelBool>().is_some_and(|flag| *flag.inner()))
+    pub(crate) fn holds(&self, about: &About<'_, '_, '_>) -> bool {
+        self.test.answer(about.scope, about.context) == Some(true)
     }
 
     /// The whole number it answers.
-    pub(crate) fn number(&self, about: &Context<'_, '_>) -> Option<i64> {
-        let answer = cel::Value::resolve_val(self.program.expression(), about).ok()?;
-        answer.downcast_ref::<CelInt>().map(|number| *number.inner())
+    pub(crate) fn number(&self, about: &About<'_, '_, '_>) -> Option<i64> {
+        self.number.answer(about.scope, about.context)
     }
 
     /// The text it answers.
-    pub(crate) fn words(&self, about: &Context<'_, '_>) -> Option<String> {
-        let answer = cel::Value::resolve_val(self.program.expression(), about).ok()?;
-        answer.downcast_ref::<CelString>().map(|text| text.inner().to_owned())
+    pub(crate) fn words(&self, about: &About<'_, '_, '_>) -> Option<String> {
+        self.words.answer(about.scope, about.context)
     }
 }
 
@@ -115,11 +136,15 @@ impl Root {
     }
 
     /// Lends `work` the context of one entry.
-    pub(super) fn with<T>(&self, scope: &Scope<'_>, work: impl FnOnce(&Context<'_, '_>) -> T) -> T {
+    pub(super) fn with<T>(
+        &self,
+        scope: &Scope<'_>,
+        work: impl FnOnce(&About<'_, '_, '_>) -> T,
+    ) -> T {
         let root: &Context<'_, '_> = &self.0;
-        let mut about = root.new_inner_scope();
-        about.set_variable_resolver(scope);
-        work(&about)
+        let mut context = root.new_inner_scope();
+        context.set_variable_resolver(scope);
+        work(&About { scope, context: &context })
     }
 }
 
@@ -178,7 +203,7 @@ mod tests {
     use crate::workflow::Progress;
 
     /// Asks a formula about one entry that has a bit of everything.
-    fn ask<T>(text: &str, answer: impl FnOnce(&Formula, &Context<'_, '_>) -> T) -> T {
+    fn ask<T>(text: &str, answer: impl FnOnce(&Formula, &About<'_, '_, '_>) -> T) -> T {
         let formula = Formula::compile(text).unwrap_or_else(|wrong| panic!("{}", wrong[0].message));
         let fields = [
             ("category", Value::from("照明")),

@@ -9,6 +9,7 @@ use cel::common::types::{self, CelBool, CelDouble, CelInt, CelList, CelString, T
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 
+use super::formula::Map;
 use crate::entry::Entry;
 use crate::value::Value;
 use crate::workflow::Progress;
@@ -23,6 +24,7 @@ pub(crate) struct Scope<'a> {
     state: CelString<'a>,
     at: Keyed<'a, String>,
     since: Keyed<'a, String>,
+    progress: &'a Progress,
 }
 
 impl<'a> Scope<'a> {
@@ -33,6 +35,35 @@ impl<'a> Scope<'a> {
             state: CelString::from(progress.state.as_str()),
             at: Keyed(&progress.done),
             since: Keyed(&progress.entered),
+            progress,
+        }
+    }
+
+    pub(super) fn state(&self) -> &str {
+        &self.progress.state
+    }
+
+    /// A field that formulas see.
+    pub(super) fn field(&self, name: &str) -> Option<&'a Value> {
+        self.fields.0.get(name).filter(|value| value.is_seen())
+    }
+
+    pub(super) fn has(&self, map: Map, key: &str) -> bool {
+        match map {
+            Map::Fields => self.field(key).is_some(),
+            Map::Sets => self.sets.0.contains_key(key),
+            Map::Done => self.at.0.contains_key(key),
+            Map::Entered => self.since.0.contains_key(key),
+        }
+    }
+
+    /// A text under a key; of a set there is none.
+    pub(super) fn text(&self, map: Map, key: &str) -> Option<&'a str> {
+        match map {
+            Map::Fields => self.field(key).and_then(Value::as_text),
+            Map::Sets => None,
+            Map::Done => self.at.0.get(key).map(String::as_str),
+            Map::Entered => self.since.0.get(key).map(String::as_str),
         }
     }
 }
@@ -63,6 +94,17 @@ trait Seen: std::fmt::Debug + Send + Sync {
 impl Seen for String {
     fn seen<'v>(&'v self) -> Option<Box<dyn Val + 'v>> {
         Some(Box::new(CelString::from(self.as_str())))
+    }
+}
+
+impl Value {
+    /// Whether a formula can do anything with it: what it cannot, counts as absent.
+    fn is_seen(&self) -> bool {
+        match self {
+            Self::Text(_) | Self::Int(_) | Self::Bool(_) | Self::Float(_) => true,
+            Self::Uint(_) => self.as_int().is_some(),
+            Self::Null | Self::Bytes(_) | Self::Timestamp(_) => false,
+        }
     }
 }
 
