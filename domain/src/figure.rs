@@ -5,6 +5,7 @@
 //! cells equal a recount from scratch, bit for bit. It refuses floating point: every number is a
 //! whole number until it is printed.
 
+pub mod closing;
 mod measure;
 mod period;
 mod rows;

@@ -90,6 +90,11 @@ pub const CLOCK_DRIFT_MILLIS_MAX: u64 = 5 * 60 * 1_000;
 /// Refused changes kept for people to see, here and there each; further ones are refused alike
 /// but not listed. About 200 bytes each.
 pub const REFUSED_KEPT_MAX: usize = 1_000;
+/// Bytes of old and new numbers in the remark of a corrected closing: some 400 metrics at 40.
+pub const CORRECTIONS_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of the reason given for it. With 4 KB for 200 metrics at 20, correcting one period of 400
+/// communities in one turn stages at most 400 x 24 KB = 10 MB, below the store's 16 MB.
+pub const CLOSING_NOTE_BYTES_MAX: usize = 4 * 1024;
 /// Halves of entries kept in memory per space while clean: about 2 KB each, 16 MB.
 pub const HALVES_WARM_MAX: usize = 8_192;
 /// Halves that may differ from their rows before rows are written even under load: 40 MB.

@@ -65,6 +65,18 @@ pub(crate) enum Command {
     },
     /// 向社区的记录派件或批注 | Writes a step or a note into a community's entry
     Dispatch(DispatchFlags),
+    /// 关账：记下已上报的数；再运行一次即采纳迟到更正 | Closes a period as reported; once more, it accepts what came late
+    Close {
+        /// 已经结束的期间：2026-03-06、2026-03、2026-Q1、2026 或 2026-01..2026-03 | A period that has ended: 2026-03-06, 2026-03, 2026-Q1, 2026 or 2026-01..2026-03
+        #[arg(value_name = "PERIOD")]
+        period: String,
+        /// 只关这个社区；不写则各社区都关 | Only this community; every one if not given
+        #[arg(long, value_name = "COMMUNITY", value_parser = CommunityId::parse)]
+        community: Option<CommunityId>,
+        /// 说明或更正原因，社区也看得到，请勿写个人信息 | A remark or the reason; the community reads it too, write nothing personal
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
     /// 停用一台电脑 | Shuts a machine out
     Revoke {
         /// 全名：区/街道/社区/电脑，见 nodes | Full name: district/street/community/machine; see nodes
@@ -174,6 +186,15 @@ mod tests {
         assert!(parse(line).is_err());
         assert!(parse(&format!("{line} --note 请尽快")).is_ok());
         assert!(parse(&format!("{line} --step dispatch --note 请尽快 --at 2026-03-06")).is_ok());
+    }
+
+    #[test]
+    fn a_closing_names_its_period() {
+        assert!(parse("linli-hub close").is_err());
+        let line = "linli-hub close 2026-Q1 --community yili --note 补录";
+        let Ok(Command::Close { period, community, note }) = parse(line) else { panic!("a close") };
+        assert_eq!((&*period, note.as_deref()), ("2026-Q1", Some("补录")));
+        assert_eq!(community.unwrap().as_str(), "yili");
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Invite { community, hours } => Ask::Invite { community, hours },
         Command::Nodes => Ask::Nodes {},
         Command::Dispatch(flags) => dispatch(flags),
+        Command::Close { period, community, note } => Ask::Close { period, community, note },
         Command::Revoke { machine } => Ask::Revoke { machine: machine.to_string() },
         Command::Status => Ask::Status {},
         Command::Refused => Ask::Refused { max: LISTED_MAX },

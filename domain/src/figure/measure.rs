@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::closing::{Closed, Reported};
 use super::period::{Period, Unit, months};
 use super::{Amount, CellKey, Contributions, Tally};
 use crate::grid::Patch;
@@ -165,17 +166,28 @@ pub struct Figure {
     pub as_of: String,
     /// Space to the digest the figure was computed from.
     pub digests: BTreeMap<String, String>,
+    /// What was reported, where the period is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Closed>,
+    /// Whether the figure is another by now than what was reported.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 impl Figure {
     /// The value as people read it, without its unit: `60`, `≥520`, `91.67%`, `12.50`, `—`.
     pub fn text(&self) -> String {
-        let value = match (&self.percent, self.denominator) {
-            (Some(percent), _) => percent.clone(),
-            (None, None) => self.numerator.to_string(),
-            (None, Some(base)) => hundredths(self.numerator, base, 1),
+        self.written(&Reported::of(self))
+    }
+
+    /// Other numbers of the same metric, as people read them.
+    pub(super) fn written(&self, numbers: &Reported) -> String {
+        let value = match (numbers.denominator, &self.percent) {
+            (None, _) => numbers.numerator.to_string(),
+            (Some(base), None) => hundredths(numbers.numerator, base, 1),
+            (Some(base), Some(_)) => in_percent(numbers.numerator, base),
         };
-        if value == EMPTY_BASE { value } else { format!("{}{value}", self.qualifier) }
+        if value == EMPTY_BASE { value } else { format!("{}{value}", numbers.qualifier) }
     }
 }
 
@@ -394,10 +406,7 @@ fn figure(query: &Query, metric: &Metric, group: &str, amount: Amount) -> Figure
         _ => query.period.to_string(),
     };
     let denominator = metric.is_ratio().then_some(amount.den);
-    let percent = denominator.filter(|_| metric.percent).map(|base| {
-        let text = hundredths(amount.num, base, 100);
-        if text == EMPTY_BASE { text } else { format!("{text}%") }
-    });
+    let percent = denominator.filter(|_| metric.percent).map(|base| in_percent(amount.num, base));
     Figure {
         metric: metric.id.clone(),
         name: metric.name.clone(),
@@ -416,6 +425,8 @@ fn figure(query: &Query, metric: &Metric, group: &str, amount: Amount) -> Figure
         communities_expected: query.coverage.communities_expected,
         as_of: query.coverage.as_of.clone(),
         digests: query.coverage.digests.clone(),
+        closed: None,
+        late: false,
     }
 }
 
@@ -427,6 +438,11 @@ fn qualifier(amount: Amount) -> &'static str {
         (false, true, false) => "<",
         _ => "≈",
     }
+}
+
+fn in_percent(num: i64, den: i64) -> String {
+    let text = hundredths(num, den, 100);
+    if text == EMPTY_BASE { text } else { format!("{text}%") }
 }
 
 /// `num * scale / den` with two decimals, rounded half up (away from zero), from whole numbers.

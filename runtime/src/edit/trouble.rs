@@ -80,6 +80,8 @@ pub enum EditError {
     WrongCommunity,
     /// The entry has grown to its bound, or the text is too long.
     TooLarge,
+    /// Only closing a period writes these entries.
+    ByClosingOnly,
 }
 
 impl EditError {
@@ -185,6 +187,11 @@ impl EditError {
                 "too-large",
                 "内容太长，或这条记录已到上限。请缩短内容，或另立一条。".to_owned(),
                 "The text is too long or the entry is full. Shorten it, or begin a new entry.".to_owned(),
+            ),
+            Self::ByClosingOnly => (
+                "by-closing-only",
+                "关账记录由街道平台关账时写入，不能手工添加或修改。请在街道平台上运行 linli-hub close。".to_owned(),
+                "A closing is written when the street's hub closes a period, and not by hand. Run `linli-hub close` at the street office.".to_owned(),
             ),
         }
     }

@@ -81,12 +81,11 @@ impl<D: Disk, V: Views> Site<D, V> {
                 let held = self.books.heads().filter(|(_, head)| head.digest.count > 0);
                 Ok(Answer::Digests { digests: held.map(digest).collect() })
             }
+            Ask::Close { period, community, note } => {
+                self.close_period(&period, community.as_ref(), note.as_deref())
+            }
             Ask::Online { .. } | Ask::Invite { .. } | Ask::Nodes {} | Ask::Revoke { .. } => {
-                Err(Trouble {
-                    code: "not-here".to_owned(),
-                    zh: "本机不提供这项操作。".to_owned(),
-                    en: "This machine does not do that.".to_owned(),
-                })
+                Err(not_here())
             }
         }
     }
@@ -292,6 +291,15 @@ impl<D: Disk, V: Views> Site<D, V> {
             ring_code: self.own_ring_code(),
             ..Status::default()
         }
+    }
+}
+
+/// The answer to what only another sort of machine does.
+pub(super) fn not_here() -> Trouble {
+    Trouble {
+        code: "not-here".to_owned(),
+        zh: "本机不提供这项操作。".to_owned(),
+        en: "This machine does not do that.".to_owned(),
     }
 }
 

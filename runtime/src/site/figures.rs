@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use linli_domain::doc::{Doc, entry_of};
 use linli_domain::figure::{
-    Amount, By, CellKey, Contributions, Coverage, Figure, Period, Query, Tally, contributions,
-    measure, refresh, share,
+    Amount, By, CellKey, Contributions, Coverage, Figure, InvalidPeriod, Period, Query, Tally,
+    contributions, measure, refresh, share,
 };
 use linli_domain::grid::Trees;
 use linli_domain::id::{CommunityId, EntryId, Role, Space};
@@ -28,7 +28,7 @@ const HEARD: u8 = b'l';
 /// The kept figures.
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 impl Keeper {
@@ -123,8 +123,10 @@ impl<D: Disk, V: Views> Site<D, V> {
         };
         for community in communities {
             let query = self.query(asked, community)?;
-            let lines = measure(&self.registry, &self.keeper.tally, &query);
-            figures.extend(lines.map_err(|error| figure_trouble(&error.to_string()))?);
+            let mut lines = measure(&self.registry, &self.keeper.tally, &query)
+                .map_err(|error| figure_trouble(&error.to_string()))?;
+            self.set_beside(&query, &mut lines);
+            figures.extend(lines);
         }
         let json = |figure: &Figure| {
             let mut line = serde_json::to_value(figure).unwrap_or_default();
@@ -234,9 +236,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     ) -> Result<Query, Trouble> {
         let period = match asked.period.as_deref() {
             None | Some("") => Period::all(),
-            Some(text) => {
-                Period::parse(text).map_err(|error| figure_trouble(&error.to_string()))?
-            }
+            Some(text) => Period::parse(text).map_err(|error| period_trouble(&error))?,
         };
         let grid = match (&asked.grid, &community) {
             (Some(grid), Some(community)) => {
@@ -273,7 +273,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 
     /// Who is in the figures, and how old the oldest of it may be.
-    fn coverage(&self, community: Option<&CommunityId>) -> Coverage {
+    pub(super) fn coverage(&self, community: Option<&CommunityId>) -> Coverage {
         let wanted: Vec<&CommunityId> = match community {
             Some(one) => vec![one],
             None => self.hosted.iter().collect(),
@@ -327,7 +327,11 @@ fn measured(
     }
 }
 
-fn figure_trouble(why: &str) -> Trouble {
+pub(super) fn period_trouble(error: &InvalidPeriod) -> Trouble {
+    figure_trouble(&error.to_string())
+}
+
+pub(super) fn figure_trouble(why: &str) -> Trouble {
     Trouble {
         code: "figure".to_owned(),
         zh: format!(

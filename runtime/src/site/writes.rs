@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use linli_domain::change::Change;
 use linli_domain::doc::entry_of;
 use linli_domain::entry::{Entry, Step, StepId};
+use linli_domain::figure::closing;
 use linli_domain::hlc::Hlc;
 use linli_domain::id::{CommunityId, EntryId, Role, Space};
 use linli_domain::limits::{CHANGE_BYTES_MAX, CHANGE_OPS_MAX, KEY_BYTES_MAX, TEXT_BYTES_MAX};
@@ -42,7 +43,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         let steps = self.steps(&record.steps)?;
         let entry = self.entry(&community, &entry_id);
         check_required(kind, &entry, &fields)?;
-        self.write(&community, kind, &entry_id, &entry, &fields, steps, dry_run)
+        self.write_by_hand(&community, kind, &entry_id, &entry, &fields, steps, dry_run)
     }
 
     /// Changes fields of an entry and takes steps on it.
@@ -64,7 +65,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
         let fields = read_fields(kind, fields)?;
         let steps = self.steps(steps)?;
-        self.write(&community, kind, entry_id, &entry, &fields, steps, false)
+        self.write_by_hand(&community, kind, entry_id, &entry, &fields, steps, false)
     }
 
     /// An entry as this machine can read it.
@@ -86,8 +87,28 @@ impl<D: Disk, V: Views> Site<D, V> {
         self.community(None)
     }
 
+    /// Writes what a person gave. A closing is not written so, but an export that holds it can be
+    /// imported where it is.
     #[expect(clippy::too_many_arguments, reason = "one edit, whole")]
-    fn write(
+    fn write_by_hand(
+        &mut self,
+        community: &CommunityId,
+        kind: &Kind,
+        entry_id: &EntryId,
+        entry: &Entry,
+        fields: &BTreeMap<String, Content>,
+        steps: Vec<Step>,
+        dry_run: bool,
+    ) -> Result<Written, EditError> {
+        let closing = kind.name == closing::KIND;
+        let written =
+            self.write(community, kind, entry_id, entry, fields, steps, dry_run || closing)?;
+        if closing && written.changes > 0 { Err(EditError::ByClosingOnly) } else { Ok(written) }
+    }
+
+    /// Writes fields and steps into both halves.
+    #[expect(clippy::too_many_arguments, reason = "one edit, whole")]
+    pub(super) fn write(
         &mut self,
         community: &CommunityId,
         kind: &Kind,
@@ -208,7 +229,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         ulid::Ulid::from_parts(self.books.now_millis(), u128::from_be_bytes(random)).to_string()
     }
 
-    fn steps(&self, forms: &[StepForm]) -> Result<Vec<Step>, EditError> {
+    pub(super) fn steps(&self, forms: &[StepForm]) -> Result<Vec<Step>, EditError> {
         let me = self.books.me();
         let by = match me.role() {
             Role::Node => me.machine.to_string(),
@@ -239,10 +260,15 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// A wall time as `YYYY-MM-DDTHH:MM` where this machine stands.
     pub(super) fn local(&self, millis: u64) -> String {
+        self.local_second(millis)[..16].to_owned()
+    }
+
+    /// A wall time as `YYYY-MM-DDTHH:MM:SS` where this machine stands.
+    pub(super) fn local_second(&self, millis: u64) -> String {
         let offset = i64::from(self.utc_offset_minutes) * 60;
         let seconds = (millis / 1_000) as i64 + offset;
         let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        time.strftime("%Y-%m-%dT%H:%M").to_string()
+        time.strftime("%Y-%m-%dT%H:%M:%S").to_string()
     }
 }
 

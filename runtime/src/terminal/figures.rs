@@ -7,13 +7,15 @@ use super::table::Table;
 
 /// Columns below which a line of figures would lose what proves it.
 const COLUMNS_MIN: usize = 120;
+/// What the closing of a late figure adds to that.
+const CLOSING_COLUMNS: usize = 56;
 
 /// One line for each figure.
 pub(super) fn table(figures: &[Json], lang: Lang, columns: usize) -> String {
     let mut table = Table::new(lang.pick(
         [
             "社区", "指标", "名称", "网格", "类别", "期间", ">数", "单位", ">分子", ">分母",
-            ">覆盖", "截至", "口径",
+            "关账", ">覆盖", "截至", "口径",
         ],
         [
             "Community",
@@ -26,6 +28,7 @@ pub(super) fn table(figures: &[Json], lang: Lang, columns: usize) -> String {
             "Unit",
             ">Num",
             ">Den",
+            "Closing",
             ">Coverage",
             "As of",
             "Base",
@@ -38,7 +41,7 @@ pub(super) fn table(figures: &[Json], lang: Lang, columns: usize) -> String {
             "all" => all.to_owned(),
             one => one.to_owned(),
         };
-        let (value, unit) = value(figure, lang);
+        let (text_now, unit) = value(figure, lang);
         table.row([
             named("community", lang.pick("合计", "all")),
             text("metric"),
@@ -46,10 +49,11 @@ pub(super) fn table(figures: &[Json], lang: Lang, columns: usize) -> String {
             text("grid"),
             text("category"),
             named("period", lang.pick("累计", "all")),
-            value,
+            text_now,
             unit,
             text("numerator"),
             text("denominator"),
+            closing(figure, lang),
             format!("{}/{}", text("communities_included"), text("communities_expected")),
             text("as_of"),
             label("base"),
@@ -58,7 +62,9 @@ pub(super) fn table(figures: &[Json], lang: Lang, columns: usize) -> String {
     if table.is_empty() {
         return lang.pick("没有数据。\n", "There are no figures.\n").to_owned();
     }
-    table.render(columns.max(COLUMNS_MIN))
+    let closed = figures.iter().any(|figure| !figure["closed"].is_null());
+    let least = if closed { COLUMNS_MIN + CLOSING_COLUMNS } else { COLUMNS_MIN };
+    table.render(columns.max(least))
 }
 
 /// The figure as people read it. Money is kept in 分 and read in 元.
@@ -74,9 +80,36 @@ fn value(figure: &Json, lang: Lang) -> (String, String) {
     }
 }
 
-/// Whether a figure says anything: it counts something, or has something to measure against.
+/// Whether the period is closed, and what was reported where that is another number by now. The
+/// parts of a ratio tell more than its percent: `55/60`.
+fn closing(figure: &Json, lang: Lang) -> String {
+    let closed = &figure["closed"];
+    if closed.is_null() {
+        return String::new();
+    }
+    if figure["late"] != true {
+        return lang.pick("已关账", "closed").to_owned();
+    }
+    let reported = if closed["denominator"].is_null() {
+        let mut then = closed.clone();
+        then["unit"] = figure["unit"].clone();
+        value(&then, lang).0
+    } else {
+        let part = |key: &str| plain(&closed[key]);
+        format!("{}{}/{}", part("qualifier"), part("numerator"), part("denominator"))
+    };
+    let day = plain(&closed["day"]);
+    lang.pick(
+        format!("← {reported} 迟到更正（{day}关账）"),
+        format!("← {reported} late, corrected (closed {day})"),
+    )
+}
+
+/// Whether a figure says anything: it counts something, or has something to measure against, or
+/// did when its period was closed.
 pub(super) fn counts_anything(figure: &Json) -> bool {
-    ["numerator", "denominator"].iter().any(|key| figure[key].as_i64().unwrap_or(0) != 0)
+    let counts = |key| figure[key].as_i64().unwrap_or(0) != 0;
+    counts("numerator") || counts("denominator") || figure["late"] == true
 }
 
 fn plain(value: &Json) -> String {
@@ -107,6 +140,30 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert_eq!(table(&[], Lang::En, 80), "There are no figures.\n");
+    }
+
+    #[test]
+    fn a_closed_figure_says_so_and_a_late_one_shows_what_was_reported() {
+        let mut line = json!({"metric": "M03a", "unit": "%", "numerator": 56, "denominator": 61});
+        assert_eq!(closing(&line, Lang::Zh), "", "an open period says nothing");
+        line["closed"] = json!({"day": "2026-04-05", "numerator": 55, "denominator": 60,
+            "qualifier": "", "text": "91.67%"});
+        assert_eq!(closing(&line, Lang::Zh), "已关账");
+        assert_eq!(closing(&line, Lang::En), "closed");
+        line["late"] = true.into();
+        assert_eq!(closing(&line, Lang::Zh), "← 55/60 迟到更正（2026-04-05关账）");
+        assert_eq!(closing(&line, Lang::En), "← 55/60 late, corrected (closed 2026-04-05)");
+        line["base"] = json!({"zh": "", "en": "issues accepted in the period"});
+        let told = table(&[line], Lang::En, 80);
+        for part in ["← 55/60 late, corrected (closed 2026-04-05)", "issues accepted in the period"]
+        {
+            assert!(told.contains(part), "{part} is not in\n{told}");
+        }
+        let money = json!({"unit": "分", "numerator": 0, "denominator": null, "late": true,
+            "closed": {"day": "2026-04-05", "numerator": 1250, "denominator": null,
+                "qualifier": "≥", "text": "≥1250"}});
+        assert_eq!(closing(&money, Lang::Zh), "← ≥12.50 迟到更正（2026-04-05关账）");
+        assert!(counts_anything(&money), "what came to nothing was reported as something");
     }
 
     #[test]

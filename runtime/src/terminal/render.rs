@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::table::Table;
 use super::words::Words;
-use super::{Lang, figures, kinds};
+use super::{Lang, closings, figures, kinds};
 use crate::ask::{Answer, EntryView, KindView, NodeView, Status};
 
 /// The answer in lines of about `columns` columns, ended by a line break where there is any text.
@@ -115,6 +115,7 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             }
             table.render(columns.max(200))
         }
+        Answer::Closed { period, closings } => closings::page(period, closings, lang),
         Answer::Invitation { token, expires } => match lang {
             Lang::Zh => format!(
                 "{token}\n\n只能用一次，{expires} 前有效。在新电脑上运行：\n  linli-node enrol <上面这一行> --name desk-a\n"

@@ -1,0 +1,233 @@
+//! What answers are made of: entries, kinds, machines and closings as they are shown.
+
+use std::collections::BTreeMap;
+
+use linli_domain::id::{CommunityId, EntryId, Space};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::Trouble;
+
+/// How a machine stands.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// Its full name.
+    pub name: String,
+    /// `node`, `street-hub` or `district-hub`.
+    pub role: String,
+    /// The program's version.
+    pub version: String,
+    /// Life of the store, in hex.
+    pub epoch: String,
+    /// Each space: changes, digest.
+    pub spaces: Vec<SpaceView>,
+    /// Each link and space.
+    pub links: Vec<LinkView>,
+    /// Changes no peer has acknowledged.
+    pub unsent: u64,
+    /// Open conflicts are listed by `conflicts`; refused changes by `refused`.
+    pub refused: u64,
+    /// This machine can read sealed halves.
+    pub unlocked: bool,
+    /// Code to compare when this machine waits to be approved.
+    pub code: Option<String>,
+    /// Code of the community's ring, to compare after an approval.
+    pub ring_code: Option<String>,
+    /// The last time a link was up, local time.
+    pub last_success: Option<String>,
+    /// The last attempt to make one.
+    pub last_attempt: Option<String>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// What the store said when it was opened.
+    pub store: Vec<String>,
+}
+
+/// A space in a status.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SpaceView {
+    /// The space.
+    pub space: Space,
+    /// Changes held.
+    pub changes: u64,
+    /// The digest as text.
+    pub digest: String,
+}
+
+/// A link in a status.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LinkView {
+    /// The peer's full name.
+    pub peer: String,
+    /// The space.
+    pub space: Space,
+    /// Both hold the same.
+    pub agreed: bool,
+    /// Changes the peer has not acknowledged.
+    pub unsent: u64,
+}
+
+/// An entry as it is shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntryView {
+    /// The entry.
+    pub entry: EntryId,
+    /// Whose it is.
+    pub community: Option<CommunityId>,
+    /// Its state; empty for kinds without workflow.
+    pub state: String,
+    /// Fields and sets; personal ones masked as `•••` unless a reason was given.
+    pub fields: BTreeMap<String, Json>,
+    /// Steps in order.
+    pub steps: Vec<StepView>,
+    /// Steps that may come next.
+    pub next: Vec<String>,
+    /// What could not be read.
+    pub oddities: Vec<String>,
+}
+
+/// A step as it is shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepView {
+    /// Its id.
+    pub id: String,
+    /// The action's code.
+    pub action: String,
+    /// Business date.
+    pub at: String,
+    /// Who.
+    pub by: String,
+    /// The remark, where this machine can read it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
+    /// It was not legal where it landed and waits to be settled.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub conflict: bool,
+}
+
+/// A kind.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KindView {
+    /// Its name.
+    pub kind: String,
+    /// Its ledger's code, such as `L06`.
+    pub ledger: String,
+    /// 中文.
+    pub zh: String,
+    /// English.
+    pub en: String,
+    /// The pack it comes from.
+    pub pack: String,
+    /// Field names with their classes.
+    pub fields: Vec<(String, String)>,
+    /// Actions of its workflow.
+    pub actions: Vec<String>,
+}
+
+/// A conflict.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConflictView {
+    /// The entry.
+    pub entry: EntryId,
+    /// The field, or `#<step id>`.
+    pub field: String,
+    /// What the entry shows.
+    pub chosen: String,
+    /// The other sides: who wrote it, and what.
+    pub others: Vec<(String, String)>,
+}
+
+/// A refused change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RefusedView {
+    /// Space of the change.
+    pub space: Space,
+    /// Its entry, where known.
+    pub entry: Option<EntryId>,
+    /// Its hash, in hex.
+    pub hash: String,
+    /// `here` for a peer's change refused here, else the name of the peer that refused ours.
+    pub by: String,
+    /// Whose change it is, where known.
+    pub from: String,
+    /// Reason code.
+    pub reason: String,
+    /// The reason in words.
+    pub words: Trouble,
+}
+
+/// A machine of the community.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// Its machine name.
+    pub machine: String,
+    /// It has the community's key.
+    pub approved: bool,
+    /// The code to compare.
+    pub code: String,
+}
+
+/// An enrolled machine, as the hub knows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its full name.
+    pub name: String,
+    /// When it was enrolled, local time.
+    pub since: String,
+    /// It is shut out.
+    pub revoked: bool,
+    /// It has a link now.
+    pub connected: bool,
+    /// When it was last heard, local time.
+    pub last_heard: Option<String>,
+    /// It holds what the hub holds.
+    pub agreed: bool,
+}
+
+/// What became of a period of one community.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClosingView {
+    /// The community.
+    pub community: CommunityId,
+    /// The entry that keeps what was reported.
+    pub entry: EntryId,
+    /// What was done.
+    pub outcome: ClosingOutcome,
+    /// Metrics in it.
+    pub metrics: usize,
+    /// How far the community had been heard.
+    pub as_of: String,
+    /// It was last heard before the period had ended: what it wrote since will be marked.
+    pub behind: bool,
+    /// What differs from what was reported before.
+    pub corrections: Vec<CorrectionView>,
+}
+
+/// What a closing came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClosingOutcome {
+    /// The period is closed now.
+    Closed,
+    /// It was closed, and is now reported with its late entries.
+    Corrected,
+    /// It was closed, and nothing differs.
+    Unchanged,
+}
+
+/// A figure that is reported anew.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CorrectionView {
+    /// The metric's id.
+    pub metric: String,
+    /// Its name in 中文.
+    pub zh: String,
+    /// Its name in English.
+    pub en: String,
+    /// What is counted; empty for a ratio.
+    pub unit: String,
+    /// What was reported, as `11` or `10/11`; empty for a metric that was not.
+    pub old: String,
+    /// What is reported now.
+    pub new: String,
+}
