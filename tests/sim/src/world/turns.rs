@@ -142,6 +142,7 @@ impl World {
                     held: held.unwrap_or_default(),
                     refused: Vec::new(),
                     again: Vec::new(),
+                    rest_seconds: 0,
                 };
                 owed.made_up.push((wire, ack));
                 owed.taken.push((wire, batch.clone()));
