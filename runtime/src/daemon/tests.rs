@@ -29,6 +29,7 @@ fn site(disk: MemoryDisk) -> Site<MemoryDisk, MemoryViews> {
             bytes.fill(drawn);
         }),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,
+        node_bytes_per_day: 0,
     };
     Site::open(opening, store, now_millis()).unwrap()
 }

@@ -172,6 +172,7 @@ impl Machine {
             device: self.device.clone(),
             entropy: self.well.entropy(),
             utc_offset_minutes: 480,
+            node_bytes_per_day: 0,
         };
         let wall_ms = self.wall_ms(now_ms);
         let site = Site::open(opening, store, wall_ms)
