@@ -2,10 +2,15 @@
 
 use super::*;
 use crate::engine::Standing;
-use crate::limits::PAUSE_TICKS_MAX;
+use crate::limits::{BATCH_ITEMS_MAX, BATCHES_IN_FLIGHT_MAX, PAUSE_TICKS_MAX};
 
 /// Ticks of rest that the receiver of these tests asks for.
 const REST: u32 = 5;
+/// All of it is sent before the first answer.
+const LESS_THAN_WINDOW: u64 = 2_000;
+/// Some of it waits when the answers come.
+const MORE_THAN_WINDOW: u64 = 5_000;
+const _: () = assert!(MORE_THAN_WINDOW > (BATCHES_IN_FLIGHT_MAX * BATCH_ITEMS_MAX) as u64);
 
 /// Two sides on one link, second by second.
 struct Pair {
@@ -81,10 +86,10 @@ fn compares(frames: &[Frame]) -> bool {
     frames.iter().any(|frame| matches!(frame, Frame::Ranges(_) | Frame::Hashes(_)))
 }
 
-/// A sender of many changes, put off by a receiver that took the first 700.
-fn put_off() -> Pair {
+/// A sender of so many changes, put off by a receiver that took the first 700.
+fn put_off_of(changes: u64) -> Pair {
     let (mut left, mut right) = (side("a", 1), side("b", 2));
-    left.memory.write_all(0..5_000);
+    left.memory.write_all(0..changes);
     right.memory.room = Some((700, REST));
     let mut pair = Pair::new(left, right);
     pair.connect();
@@ -92,9 +97,18 @@ fn put_off() -> Pair {
     pair
 }
 
+/// See [`put_off_of`]: more than may be under way.
+fn put_off() -> Pair {
+    put_off_of(MORE_THAN_WINDOW)
+}
+
 #[test]
 fn who_is_put_off_sends_nothing_until_the_rest_is_over_and_then_one_change() {
-    let mut pair = put_off();
+    leaves_alone(put_off_of(LESS_THAN_WINDOW));
+    leaves_alone(put_off_of(MORE_THAN_WINDOW));
+}
+
+fn leaves_alone(mut pair: Pair) {
     assert!(pair.standing().resting && !pair.standing().agreed);
     for round in 0..4 {
         pair.left.memory.write(1_000_000 + 100 * round);
@@ -112,8 +126,11 @@ fn who_is_put_off_sends_nothing_until_the_rest_is_over_and_then_one_change() {
 
 #[test]
 fn who_was_put_off_sends_all_in_the_end_and_in_order() {
-    let mut pair = put_off();
-    pair.left.memory.write(1_000_000);
+    sends_all_in_order(put_off_of(LESS_THAN_WINDOW));
+    sends_all_in_order(put_off_of(MORE_THAN_WINDOW));
+}
+
+fn sends_all_in_order(mut pair: Pair) {
     for _ in 1..REST {
         pair.second();
     }
