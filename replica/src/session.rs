@@ -389,8 +389,8 @@ impl Session {
             let last = self.repair.is_empty() && self.sent >= held.head;
             self.send(link, items, None, last, held.digest, effects);
         }
-        // The answer to a change that asks is waited for.
-        if self.repair.is_empty() && !(self.pace.asks() && !self.in_flight.is_empty()) {
+        let waits_for_answer = self.pace.asks() && !self.in_flight.is_empty();
+        if self.repair.is_empty() && !waits_for_answer {
             self.pace.caught_up();
         }
     }

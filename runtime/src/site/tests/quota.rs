@@ -271,3 +271,24 @@ fn a_desk_puts_nobody_off() {
         assert_eq!(desk.taken_today(&peer("d/s/c/a")), TakenToday::default());
     }
 }
+
+#[test]
+fn what_is_small_does_not_slip_past_what_was_put_off() {
+    let sorted = |items: &[Item]| {
+        let mut sorted = items.to_vec();
+        sorted.sort_by_key(|item| item.bytes.len());
+        sorted
+    };
+    let (mut hub, items) = hub_and_changes(|items| {
+        let sorted = sorted(items);
+        sorted[0].bytes.len() + sorted[1].bytes.len()
+    });
+    let sorted = sorted(&items);
+    let (small, middle, large) = (&sorted[0], &sorted[1], &sorted[sorted.len() - 1]);
+    assert!(large.bytes.len() > small.bytes.len());
+    assert_eq!(admit(&mut hub, middle), Admission::Taken);
+    assert_eq!(admit(&mut hub, large), Admission::Later(REST_SECONDS_MAX));
+    assert_eq!(admit(&mut hub, small), Admission::Later(REST_SECONDS_MAX));
+    hub.set_now(NOW_MS + DAY_MS);
+    assert_eq!(admit(&mut hub, small), Admission::Taken);
+}
