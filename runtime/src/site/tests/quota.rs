@@ -32,7 +32,7 @@ impl Street {
     fn connect(&mut self) {
         self.links += 1;
         for desk in 1..self.sites.len() {
-            let (old, new) = (self.link(self.links - 1, desk), self.link(self.links, desk));
+            let (old, new) = (link_of(self.links - 1, desk), link_of(self.links, desk));
             let (hub, name) = (self.sites[0].me().clone(), self.sites[desk].me().clone());
             for (at, peer) in [(0, name), (desk, hub)] {
                 self.sites[at].link_down(old);
@@ -40,10 +40,6 @@ impl Street {
             }
         }
         self.deliver();
-    }
-
-    fn link(&self, connected: u64, desk: usize) -> LinkId {
-        LinkId(connected * 10 + desk as u64)
     }
 
     /// Delivers until nobody has anything to say.
@@ -100,6 +96,11 @@ impl Street {
             .iter()
             .all(|space| self.sites[0].held(space).digest == self.sites[desk].held(space).digest)
     }
+}
+
+/// A desk's link after so many connections.
+fn link_of(connections: u64, desk: usize) -> LinkId {
+    LinkId(connections * 10 + desk as u64)
 }
 
 fn written_many(site: &mut TestSite, many: usize) -> Vec<EntryId> {
