@@ -150,6 +150,7 @@ fn opening(
         device: Some(keys.device()?),
         entropy: daemon::system_entropy(),
         utc_offset_minutes,
+        node_bytes_per_day: 0,
     })
 }
 

@@ -82,6 +82,8 @@ pub struct Standing {
     pub agreed: bool,
     /// Changes of ours that the peer has not acknowledged yet.
     pub unsent: u64,
+    /// The peer takes nothing from us for now; what waits goes on by itself later.
+    pub resting: bool,
 }
 
 /// The engine of one machine.
@@ -152,6 +154,7 @@ impl Replica {
                     space: session.space().clone(),
                     agreed: state.greeted && session.agrees(holdings),
                     unsent: session.unsent(holdings),
+                    resting: session.is_resting(),
                 });
             }
         }

@@ -105,9 +105,11 @@ pub struct Ack {
     pub held: Digest,
     /// Changes refused for good, with reasons.
     pub refused: Vec<Refused>,
-    /// Changes that could not be taken yet, because something they depend on is missing; they
-    /// are not durable here and should be sent again later.
+    /// Changes that could not be taken yet, because something they depend on is missing or their
+    /// sender is put off; they are not durable here and should be sent again later.
     pub again: Vec<ChangeHash>,
+    /// Nothing more is taken in this space for so many seconds; 0 where all is well.
+    pub rest_seconds: u32,
 }
 
 /// One refused change.

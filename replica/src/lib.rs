@@ -9,6 +9,7 @@ pub mod engine;
 pub mod frame;
 pub mod holdings;
 pub mod limits;
+mod pace;
 mod ranges;
 pub mod session;
 

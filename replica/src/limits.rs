@@ -23,6 +23,15 @@ pub const SLICES_PER_PUMP_MAX: usize = 16;
 pub const CURSOR_LAG_MAX: u64 = 256;
 /// Changes queued for repair per link and space; the rest is found by the next comparison.
 pub const REPAIR_QUEUE_MAX: usize = 100_000;
+/// Longest rest a peer may ask for, in seconds. Whoever is put off for a day asks six times an hour,
+/// with one change each.
+pub const REST_SECONDS_MAX: u32 = 600;
+/// Ticks for which whoever asked for rest begins no comparison beyond it: a change that asks is on
+/// its way by then.
+pub const REST_GRACE_TICKS: u32 = 30;
+/// Longest pause before what lacks its cause is sent again, in ticks. Pauses double, so that what
+/// comes late has waited at most twice as long as its cause.
+pub const PAUSE_TICKS_MAX: u32 = 64;
 /// Ticks a difference must stand while nothing is under way before ranges are compared.
 pub const QUIET_TICKS: u32 = 2;
 /// To a peer met for the first time the journal is sent whole where it or what the peer holds has

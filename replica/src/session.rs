@@ -13,8 +13,9 @@ use crate::frame::{Ack, Batch, Cursor, Frame, Item, Refused, SpaceState};
 use crate::holdings::{Admission, Holdings, Placed};
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ITEMS_MAX, BATCHES_IN_FLIGHT_MAX, CURSOR_LAG_MAX, FIRST_MEETING_MAX,
-    QUIET_TICKS, REPAIR_QUEUE_MAX, SLICES_PER_PUMP_MAX,
+    QUIET_TICKS, REPAIR_QUEUE_MAX, REST_GRACE_TICKS, REST_SECONDS_MAX, SLICES_PER_PUMP_MAX,
 };
+use crate::pace::Pace;
 use crate::ranges;
 
 /// One space on one link.
@@ -39,6 +40,10 @@ pub(crate) struct Session {
     said_last: bool,
     /// Changes of ours the peer lacks, by place: sent oldest first, so that causes come first.
     repair: BTreeSet<u64>,
+    /// How fast the peer takes them.
+    pace: Pace,
+    /// Ticks for which the peer was asked to rest: until then a difference is no news.
+    asked_to_rest: u32,
     /// Ranges are to be compared once this turn is durable: what is only staged has no place yet.
     comparison_due: bool,
     /// Ranges were compared since the last tick: repairs wait until all answers are in.
@@ -71,6 +76,8 @@ impl Session {
             heard_last: false,
             said_last: false,
             repair: BTreeSet::new(),
+            pace: Pace::default(),
+            asked_to_rest: 0,
             comparison_due: false,
             comparing: false,
             differs_for_ticks: 0,
@@ -94,6 +101,11 @@ impl Session {
         let waiting = holdings.held(&self.space).head.saturating_sub(self.sent);
         let under_way: usize = self.in_flight.iter().map(|batch| batch.items.len()).sum();
         waiting + under_way as u64 + self.repair.len() as u64
+    }
+
+    /// The peer takes nothing from us for now.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.pace.is_resting()
     }
 
     /// The peer's hello: decide where to begin.
@@ -142,6 +154,9 @@ impl Session {
             self.hashes = None;
             ranges::begin(link, self, holdings, effects);
         }
+        if !self.pace.is_free() {
+            return;
+        }
         for _ in 0..SLICES_PER_PUMP_MAX {
             let held = holdings.held(&self.space);
             if self.in_flight.len() >= BATCHES_IN_FLIGHT_MAX || self.sent >= held.head {
@@ -180,6 +195,8 @@ impl Session {
         holdings: &mut dyn Holdings,
         effects: &mut Vec<Effect>,
     ) {
+        self.pace.tick();
+        self.asked_to_rest = self.asked_to_rest.saturating_sub(1);
         if std::mem::take(&mut self.comparing) {
             return;
         }
@@ -189,7 +206,8 @@ impl Session {
         let quiet = self.in_flight.is_empty()
             && self.repair.is_empty()
             && self.sent >= held.head
-            && self.heard_last;
+            && self.heard_last
+            && self.pace.is_free();
         if !quiet {
             self.differs_for_ticks = 0;
             return;
@@ -197,6 +215,9 @@ impl Session {
         if self.agrees(holdings) {
             self.differs_for_ticks = 0;
             self.tell_cursor(link, holdings, effects);
+            return;
+        }
+        if self.asked_to_rest > 0 {
             return;
         }
         self.differs_for_ticks += 1;
@@ -235,22 +256,36 @@ impl Session {
     ) {
         let mut refused = Vec::new();
         let mut again = Vec::new();
+        let mut taken = false;
+        let mut rest_seconds = 0;
         for item in &batch.items {
             match holdings.admit(&self.space, &self.peer, item) {
-                Admission::Taken | Admission::Known => {}
+                Admission::Taken => taken = true,
+                Admission::Known => {}
                 Admission::Missing => again.push(item.hash),
+                Admission::Later(seconds) => {
+                    again.push(item.hash);
+                    rest_seconds = seconds.clamp(1, REST_SECONDS_MAX).max(rest_seconds);
+                }
                 Admission::Refused(reason) => {
                     refused.push(Refused { hash: item.hash, reason: reason.code().to_owned() });
                 }
             }
         }
-        if let Some(cursor) = batch.to {
+        if rest_seconds > 0 {
+            self.asked_to_rest = rest_seconds + REST_GRACE_TICKS;
+        } else if taken {
+            self.asked_to_rest = 0;
+        }
+        // What was put off comes again; a cursor behind it lets the next link begin there, too.
+        if let Some(cursor) = batch.to.filter(|_| rest_seconds == 0) {
             holdings.set_cursor(&self.peer, &self.space, cursor);
         }
         self.heard_last = batch.last;
-        self.peer_held = Some(batch.held);
+        self.hear_held(batch.held);
         let held = holdings.held(&self.space).digest;
-        let ack = Ack { space: self.space.clone(), number: batch.number, held, refused, again };
+        let (space, number) = (self.space.clone(), batch.number);
+        let ack = Ack { space, number, held, refused, again, rest_seconds };
         effects.push(Effect::Send { link, frame: Frame::Ack(ack) });
     }
 
@@ -273,21 +308,52 @@ impl Session {
                 self.refused_by_peer = holdings.refused_by(&self.peer, &self.space);
             }
         }
-        for hash in &ack.again {
-            if let Some((_, seq)) = sent(hash) {
-                self.queue_repair(*seq);
+        let again: Vec<u64> = ack.again.iter().filter_map(sent).map(|(_, seq)| *seq).collect();
+        for seq in &again {
+            self.put_into_repair(*seq);
+        }
+        self.hear_held(ack.held);
+        if ack.rest_seconds > 0 {
+            self.pace.rest(ack.rest_seconds);
+            // Its cursor has stayed before what it put off.
+            let before = again.iter().min().map_or(self.told, |seq| seq - 1);
+            self.told = self.told.min(before);
+        } else {
+            self.pace.taken();
+            if !again.is_empty() {
+                self.pace.bounced(batch.number, self.number);
             }
         }
-        self.peer_held = Some(ack.held);
-        holdings.set_acked(&self.peer, &self.space, batch.end);
+        holdings.set_acked(&self.peer, &self.space, self.acked(batch.end));
         Ok(())
     }
 
-    /// Notes that the peer lacks the change at `seq`.
-    pub(crate) fn queue_repair(&mut self, seq: u64) {
-        if self.repair.len() < REPAIR_QUEUE_MAX {
-            self.repair.insert(seq);
+    /// How far the peer holds our journal, once it has acknowledged batches up to `end`: not
+    /// beyond what it asked for again.
+    fn acked(&self, end: u64) -> u64 {
+        let under_way = self.in_flight.iter().flat_map(|batch| &batch.items).map(|(_, seq)| *seq);
+        let lacking = under_way.chain(self.repair.first().copied()).min();
+        lacking.map_or(end, |seq| end.min(seq - 1))
+    }
+
+    /// The peer's digest. Where it has changed, a cause that was missing may have come.
+    fn hear_held(&mut self, held: Digest) {
+        if self.peer_held != Some(held) {
+            self.pace.hurry();
         }
+        self.peer_held = Some(held);
+    }
+
+    /// Notes that the peer lacks the change at `seq`, as a comparison has shown.
+    pub(crate) fn queue_repair(&mut self, seq: u64) {
+        if self.put_into_repair(seq) {
+            self.pace.hurry();
+        }
+    }
+
+    /// True if it was not there.
+    fn put_into_repair(&mut self, seq: u64) -> bool {
+        self.repair.len() < REPAIR_QUEUE_MAX && self.repair.insert(seq)
     }
 
     /// Notes that ranges are being compared; repairs wait for the next quiet tick.
@@ -301,10 +367,15 @@ impl Session {
         holdings: &mut dyn Holdings,
         effects: &mut Vec<Effect>,
     ) {
-        while !self.repair.is_empty() && self.in_flight.len() < BATCHES_IN_FLIGHT_MAX {
+        if !self.pace.may_repair() {
+            return;
+        }
+        let (batches_max, items_max) =
+            if self.pace.asks() { (1, 1) } else { (BATCHES_IN_FLIGHT_MAX, BATCH_ITEMS_MAX) };
+        while !self.repair.is_empty() && self.in_flight.len() < batches_max {
             let mut items = Vec::new();
             let mut bytes = 0;
-            while items.len() < BATCH_ITEMS_MAX && bytes < BATCH_BYTES_MAX {
+            while items.len() < items_max && bytes < BATCH_BYTES_MAX {
                 let Some(seq) = self.repair.pop_first() else { break };
                 if let Some(placed) = holdings.read_one(&self.space, seq) {
                     bytes += placed.item.bytes.len();
@@ -317,6 +388,10 @@ impl Session {
             let held = holdings.held(&self.space);
             let last = self.repair.is_empty() && self.sent >= held.head;
             self.send(link, items, None, last, held.digest, effects);
+        }
+        let waits_for_answer = self.pace.asks() && !self.in_flight.is_empty();
+        if self.repair.is_empty() && !waits_for_answer {
+            self.pace.caught_up();
         }
     }
 

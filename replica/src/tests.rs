@@ -1,6 +1,8 @@
 //! Two and three engines over plain memory: everybody ends with the same set, and reconnecting
 //! costs one hello each way.
 
+mod rest;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -21,6 +23,9 @@ struct Memory {
     epoch: EpochId,
     log: Vec<Placed>,
     cursors: BTreeMap<PeerName, Cursor>,
+    acked: BTreeMap<PeerName, u64>,
+    /// So many more are taken before the rest is put off for so many seconds.
+    room: Option<(usize, u32)>,
     refuses: BTreeSet<u64>,
     refused_from: BTreeMap<PeerName, BTreeSet<ChangeHash>>,
     refused_by: BTreeMap<PeerName, BTreeSet<ChangeHash>>,
@@ -106,6 +111,11 @@ impl Holdings for Memory {
         if !value.is_multiple_of(100) && !self.has(value - 1) {
             return Admission::Missing;
         }
+        match &mut self.room {
+            Some((0, rest)) => return Admission::Later(*rest),
+            Some((room, _)) => *room -= 1,
+            None => {}
+        }
         self.push(origin_of(from), item.clone());
         Admission::Taken
     }
@@ -115,7 +125,9 @@ impl Holdings for Memory {
     fn set_cursor(&mut self, peer: &PeerName, _: &Space, cursor: Cursor) {
         self.cursors.insert(peer.clone(), cursor);
     }
-    fn set_acked(&mut self, _: &PeerName, _: &Space, _: u64) {}
+    fn set_acked(&mut self, peer: &PeerName, _: &Space, seq: u64) {
+        self.acked.insert(peer.clone(), seq);
+    }
     fn refused_from(&self, peer: &PeerName, _: &Space) -> Digest {
         self.refused_from.get(peer).into_iter().flatten().copied().collect()
     }
@@ -146,20 +158,49 @@ fn side(name: &str, epoch: u8) -> Side {
     Side { name: peer(name), engine: Replica::new(), memory }
 }
 
-/// Connects two sides, plays until both fall silent, ticking now and then; returns frames sent
-/// by each.
-fn meet(left: &mut Side, right: &mut Side, link: u64) -> (Vec<Frame>, Vec<Frame>) {
-    let link = LinkId(link);
-    let mut said = (Vec::new(), Vec::new());
-    let mut inboxes: [Vec<Event>; 2] = [Vec::new(), Vec::new()];
+/// What waits for either side.
+type Inboxes = [Vec<Event>; 2];
+
+/// The first events of a link between two sides.
+fn link_up(left: &Side, right: &Side, link: LinkId) -> Inboxes {
     let up = |peer: &PeerName| Event::LinkUp {
         link,
         peer: peer.clone(),
         spaces: vec![space()],
         trusted: false,
     };
-    inboxes[0].push(up(&right.name));
-    inboxes[1].push(up(&left.name));
+    [vec![up(&right.name)], vec![up(&left.name)]]
+}
+
+/// A turn of each side; gives what it means for the other, and adds what was said.
+fn turns(
+    sides: [&mut Side; 2],
+    link: LinkId,
+    inboxes: Inboxes,
+    said: &mut (Vec<Frame>, Vec<Frame>),
+) -> Inboxes {
+    let mut next: Inboxes = [Vec::new(), Vec::new()];
+    for (at, (me, events)) in sides.into_iter().zip(inboxes).enumerate() {
+        let mut effects = Vec::new();
+        for event in events.into_iter().chain([Event::TurnEnds]) {
+            me.engine.step(Hlc(0), event, &mut me.memory, &mut effects);
+        }
+        for effect in effects {
+            let Effect::Send { frame, .. } = effect else { panic!("{effect:?}") };
+            let said = if at == 0 { &mut said.0 } else { &mut said.1 };
+            said.push(frame.clone());
+            next[1 - at].push(Event::Frame { link, frame });
+        }
+    }
+    next
+}
+
+/// Connects two sides, plays until both fall silent, ticking now and then; returns frames sent
+/// by each.
+fn meet(left: &mut Side, right: &mut Side, link: u64) -> (Vec<Frame>, Vec<Frame>) {
+    let link = LinkId(link);
+    let mut said = (Vec::new(), Vec::new());
+    let mut inboxes = link_up(left, right, link);
     for round in 0..400 {
         if round > 0 && inboxes.iter().all(Vec::is_empty) {
             if round % 20 == 19 && left.memory.set() == right.memory.set() {
@@ -167,21 +208,7 @@ fn meet(left: &mut Side, right: &mut Side, link: u64) -> (Vec<Frame>, Vec<Frame>
             }
             inboxes = [vec![Event::Tick], vec![Event::Tick]];
         }
-        let mut next: [Vec<Event>; 2] = [Vec::new(), Vec::new()];
-        for (at, me) in [&mut *left, &mut *right].into_iter().enumerate() {
-            let mut effects = Vec::new();
-            let events = std::mem::take(&mut inboxes[at]);
-            for event in events.into_iter().chain([Event::TurnEnds]) {
-                me.engine.step(Hlc(0), event, &mut me.memory, &mut effects);
-            }
-            for effect in effects {
-                let Effect::Send { frame, .. } = effect else { panic!("{effect:?}") };
-                let said = if at == 0 { &mut said.0 } else { &mut said.1 };
-                said.push(frame.clone());
-                next[1 - at].push(Event::Frame { link, frame });
-            }
-        }
-        inboxes = next;
+        inboxes = turns([left, right], link, inboxes, &mut said);
     }
     for me in [left, right] {
         let agreed = me.engine.standings(&me.memory).iter().all(|standing| standing.agreed);

@@ -97,7 +97,8 @@ fn answer(mut events: mpsc::Receiver<LinkEvent>) {
             LinkEvent::Frame { frame: Frame::Batch(batch), .. } => {
                 let (space, number) = (batch.space, batch.number);
                 let (refused, again) = (vec![], vec![]);
-                let ack = Ack { space, number, held: Digest::default(), refused, again };
+                let ack =
+                    Ack { space, number, held: Digest::default(), refused, again, rest_seconds: 0 };
                 if let Some(to_desk) = &to_desk {
                     // A window of eight never fills the queue.
                     let _ = to_desk.try_send(Frame::Ack(ack));

@@ -6,6 +6,7 @@
 
 mod admit;
 mod notes;
+mod quota;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use linli_store::store::Store;
 use linli_store::views::Views;
 
 pub use notes::{RefusedHere, RefusedThere};
+pub use quota::TakenToday;
 pub use rows::Row;
 
 use crate::half::Half;
@@ -51,6 +53,8 @@ pub struct Books<D: Disk, V: Views> {
     acked_dirty: BTreeSet<(PeerName, Space)>,
     /// Peers' changes refused here, and ours refused by peers.
     refusals: notes::Refusals,
+    /// What desks have handed over today.
+    quotas: quota::Quotas,
     /// Entries whose figures are to be measured again, with the document keys that changed.
     touched: BTreeMap<(Space, EntryId), BTreeSet<String>>,
     /// Entries with envelopes of this turn that could not be opened yet.
@@ -67,7 +71,7 @@ struct SpaceBook {
     shelf: Shelf,
 }
 
-/// What went wrong inside and is for the log.
+/// What went wrong inside, or out of measure, and is for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BooksTrouble {
     /// A journal read failed; the space or entry is named.
@@ -83,15 +87,34 @@ pub enum BooksTrouble {
         /// The peer that sent it.
         from: PeerName,
     },
+    /// A desk has handed over most of what it may today.
+    NearQuota {
+        /// The desk.
+        from: PeerName,
+        /// What it has handed over.
+        bytes: u64,
+        /// What it may.
+        bytes_per_day: u64,
+    },
+    /// A desk has handed over what it may today: the rest is put off.
+    PutOff {
+        /// The desk.
+        from: PeerName,
+        /// What it has handed over.
+        bytes: u64,
+        /// What it may.
+        bytes_per_day: u64,
+    },
 }
 
 impl<D: Disk, V: Views> Books<D, V> {
     /// Takes over an opened store. [`Self::replay`] until it gives false comes next, then
-    /// [`Self::begin`].
+    /// [`Self::begin`]. A desk may hand a hub `node_bytes_per_day`; 0 is as many as it has.
     pub fn open(
         store: Store<D, V>,
         me: PeerName,
         ring: Option<Arc<KeyRing>>,
+        node_bytes_per_day: u64,
         now_millis: u64,
     ) -> Self {
         let mut books = Self {
@@ -108,6 +131,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             acked: BTreeMap::new(),
             acked_dirty: BTreeSet::new(),
             refusals: notes::Refusals::default(),
+            quotas: quota::Quotas::new(node_bytes_per_day),
             touched: BTreeMap::new(),
             unread: BTreeSet::new(),
             troubles: Vec::new(),
@@ -119,6 +143,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             books.spaces.entry(space).or_default().head = head;
         }
         books.load_cursors();
+        books.load_intakes();
         books
     }
 

@@ -29,7 +29,7 @@ pub use open::{OpenMachineError, Opened, open, salvage, system_entropy};
 pub use signal::{EXIT_JOURNAL, Ended, until_end};
 
 use crate::ask::{Answer, Ask, Trouble};
-use crate::books::BooksTrouble;
+use crate::books::{BooksTrouble, TakenToday};
 use crate::limits::{CALLS_MAX, TICK, TURN_BYTES_MAX, TURN_INPUTS_MAX, TURN_RECORD_BYTES};
 use crate::link::LinkEvent;
 use crate::site::Site;
@@ -66,6 +66,8 @@ pub struct PeerState {
     pub agreed: bool,
     /// When it was last heard, in milliseconds since 1970.
     pub last_heard: Option<u64>,
+    /// What it has handed to this hub today.
+    pub today: TakenToday,
 }
 
 /// What the thread is asked to do.
@@ -353,6 +355,16 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 BooksTrouble::Fork { entry, from } => {
                     tracing::warn!(%entry, %from, "one machine's identity is used twice");
                 }
+                BooksTrouble::NearQuota { from, bytes, bytes_per_day } => {
+                    tracing::info!(%from, bytes, bytes_per_day, "a machine nears its daily limit");
+                }
+                BooksTrouble::PutOff { from, bytes, bytes_per_day } => {
+                    tracing::warn!(
+                        %from, bytes, bytes_per_day,
+                        "a machine reached its daily limit and is put off until tomorrow; if what \
+                         it sends is meant, raise node_megabytes_per_day in hub.toml and restart"
+                    );
+                }
             }
         }
     }
@@ -369,6 +381,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 connected,
                 agreed: connected && shared.all(|standing| standing.agreed),
                 last_heard: heard.get(peer).copied(),
+                today: self.site.taken_today(peer),
             }
         };
         known.into_iter().map(state).collect()

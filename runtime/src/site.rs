@@ -29,7 +29,7 @@ use linli_store::journal::{AppendError, CommitError, ReadError};
 use linli_store::store::Store;
 use linli_store::views::Views;
 
-use crate::books::{Books, BooksTrouble};
+use crate::books::{Books, BooksTrouble, TakenToday};
 use crate::limits::{CHECKPOINT_EVERY_MILLIS, HALVES_DIRTY_MAX, SLICE_ENTRIES};
 use crate::policy;
 use figures::Keeper;
@@ -51,6 +51,8 @@ pub struct Opening {
     pub entropy: Entropy,
     /// Minutes to add to UTC for local dates: 480 in China.
     pub utc_offset_minutes: i32,
+    /// Bytes a hub takes from one desk in a day, 0 for as many as come; a node takes no heed.
+    pub node_bytes_per_day: u64,
 }
 
 impl fmt::Debug for Opening {
@@ -110,7 +112,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     ) -> Result<Self, OpenSiteError> {
         let me = opening.me;
         let ring = opening.ring.map(Arc::new);
-        let books = Books::open(store, me.clone(), ring, now_millis);
+        let books = Books::open(store, me.clone(), ring, opening.node_bytes_per_day, now_millis);
         // A new actor at each start: a restored or copied store never writes under an old one.
         let mut start = [0; 8];
         (opening.entropy)(&mut start);
@@ -191,6 +193,11 @@ impl<D: Disk, V: Views> Site<D, V> {
         &self.heard
     }
 
+    /// What a desk has handed to this hub today.
+    pub fn taken_today(&self, peer: &PeerName) -> TakenToday {
+        self.books.taken_today(peer)
+    }
+
     /// A link to a peer stands.
     pub fn link_up(&mut self, link: LinkId, peer: PeerName) {
         let me = self.books.me();
@@ -220,6 +227,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         for peer in self.peers.values() {
             self.heard.insert(peer.clone(), self.books.now_millis());
         }
+        self.books.second_passes();
         self.step(Event::Tick);
     }
 
@@ -345,8 +353,9 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// All rows must have been written: the views then stand for the whole journal.
     fn checkpoint(&mut self) {
         self.checkpointed_at = self.books.now_millis();
-        let heard = self.heard_rows();
-        self.books.write(heard);
+        let mut rows = self.heard_rows();
+        rows.extend(self.books.intake_rows());
+        self.books.write(rows);
         if let Err(error) = self.books.store.checkpoint() {
             self.books.trouble(BooksTrouble::View(error.to_string()));
         }

@@ -16,7 +16,7 @@ use linli_replica::frame::{
 };
 use linli_replica::limits::{
     BATCH_ITEMS_MAX, HASHES_PER_FRAME_MAX, RANGES_PER_FRAME_MAX, REFUSALS_PER_ACK_MAX,
-    SPACES_PER_LINK_MAX,
+    REST_SECONDS_MAX, SPACES_PER_LINK_MAX,
 };
 
 use crate::limits::{GRANTS_PER_FRAME_MAX, REASON_BYTES_MAX};
@@ -170,6 +170,7 @@ fn encode_ack(ack: Ack) -> v1::Ack {
             .map(|refused| v1::Refused { hash: copy(&refused.hash.0), reason: refused.reason })
             .collect(),
         again: pack_hashes(&ack.again),
+        rest_seconds: ack.rest_seconds,
     }
 }
 
@@ -190,6 +191,8 @@ fn decode_ack(ack: v1::Ack) -> Result<Option<Ack>, WireError> {
         held: digest(&ack.held)?,
         refused,
         again: unpack_hashes(&ack.again, BATCH_ITEMS_MAX)?,
+        // A rest that is too long is none the less meant.
+        rest_seconds: ack.rest_seconds.min(REST_SECONDS_MAX),
     }))
 }
 

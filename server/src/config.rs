@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use linli_domain::id::CommunityId;
 use linli_runtime::config::{self, ConfigError};
 use linli_runtime::daemon::CHINA_OFFSET_MINUTES;
+use linli_runtime::limits::{MEGABYTE, NODE_BYTES_PER_DAY};
 use serde::Deserialize;
 
 /// The settings of a hub.
@@ -26,6 +27,29 @@ pub(crate) struct Config {
     pub(crate) language: Option<String>,
     /// What is logged.
     pub(crate) log: String,
+    /// What machines may ask of this hub.
+    pub(crate) limits: Limits,
+}
+
+/// What machines may ask of a hub.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Megabytes taken from one machine in a day; 0 for as many as come.
+    pub(crate) node_megabytes_per_day: u64,
+}
+
+impl Limits {
+    /// Bytes taken from one machine in a day; 0 for as many as come.
+    pub(crate) fn node_bytes_per_day(&self) -> u64 {
+        self.node_megabytes_per_day.saturating_mul(MEGABYTE)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { node_megabytes_per_day: NODE_BYTES_PER_DAY / MEGABYTE }
+    }
 }
 
 impl Default for Config {
@@ -38,6 +62,7 @@ impl Default for Config {
             utc_offset_minutes: CHINA_OFFSET_MINUTES,
             language: None,
             log: "info".to_owned(),
+            limits: Limits::default(),
         }
     }
 }
@@ -91,6 +116,7 @@ pub(crate) fn first_text(listen: SocketAddr, host: Option<&str>) -> String {
         Some(host) => format!("address = \"{host}\""),
         None => "# address = \"192.168.1.10\"".to_owned(),
     };
+    let megabytes = Limits::default().node_megabytes_per_day;
     format!(
         r#"# linli-hub 的设置。改后重新启动生效。
 # Settings of linli-hub. A restart makes a change effective.
@@ -116,6 +142,14 @@ utc_offset_minutes = {CHINA_OFFSET_MINUTES}
 
 # 日志：error、warn、info 或 debug。 How much to log.
 log = "info"
+
+[limits]
+# 每天从一台电脑最多接收多少兆字节，0 为不限。超出的不会丢失，之后自动继续；其他电脑不受影响。
+# 首次导入大量旧数据，或平台重建后由各社区补回数据时，可调高。
+# Megabytes taken from one machine in a day, 0 for no limit. What is over it is not lost: it goes
+# on by itself later, and no other machine waits. Raise it for a first import of many old records,
+# or while a hub that was rebuilt is filled up again by its machines.
+node_megabytes_per_day = {megabytes}
 "#
     )
 }
@@ -133,6 +167,20 @@ mod tests {
         assert_eq!(read, Config { address, ..Config::default() });
         let read: Config = config::parse(Path::new("hub.toml"), &first_text(listen, None)).unwrap();
         assert_eq!(read, Config::default());
+    }
+
+    #[test]
+    fn a_limit_is_a_number_of_megabytes_and_a_misspelt_one_is_refused() {
+        let parse = |line: &str| {
+            let text = format!("{}{line}\n", first_text(Config::default().listen, None));
+            config::parse::<Config>(Path::new("hub.toml"), &text)
+        };
+        assert_eq!(parse("").unwrap().limits.node_bytes_per_day(), 50_000_000);
+        let text = "[limits]\nnode_megabytes_per_day = 0";
+        let none: Config = config::parse(Path::new("hub.toml"), text).unwrap();
+        assert_eq!(none.limits.node_bytes_per_day(), 0);
+        let error = parse("node_megabyte_per_day = 1").unwrap_err().to_string();
+        assert!(error.contains("did you mean `node_megabytes_per_day`?"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use linli_domain::id::{CommunityId, PeerName};
 use linli_runtime::ask::{Answer, Ask, NodeView, Trouble};
+use linli_runtime::books::TakenToday;
 use linli_runtime::daemon::{Handle, local_time};
 use linli_runtime::enrol::{BookError, Registrar, Seat};
 use linli_runtime::tls::Clock;
@@ -85,6 +86,7 @@ impl Office {
         let local = |seconds: u64| local_time(seconds, self.utc_offset_minutes);
         let view = |record: linli_runtime::enrol::Record| {
             let state = states.iter().find(|state| state.peer == record.peer);
+            let today = state.map_or_else(TakenToday::default, |state| state.today);
             NodeView {
                 name: record.peer.to_string(),
                 since: local(record.since),
@@ -92,6 +94,8 @@ impl Office {
                 connected: state.is_some_and(|state| state.connected),
                 last_heard: state.and_then(|state| state.last_heard).map(|at| local(at / 1_000)),
                 agreed: state.is_some_and(|state| state.agreed),
+                bytes_today: today.bytes,
+                put_off: today.put_off,
             }
         };
         let records = self.registrar.registry().list();

@@ -36,6 +36,7 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
         device: None,
         entropy: daemon::system_entropy(),
         utc_offset_minutes: config.utc_offset_minutes,
+        node_bytes_per_day: config.limits.node_bytes_per_day(),
     };
     let opened = {
         let data = data.to_owned();

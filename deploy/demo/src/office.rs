@@ -272,12 +272,30 @@ pub struct Street {
 impl Street {
     /// Founds a hub below `dir` and starts it.
     pub fn found(programs: &Programs, dir: &Path) -> anyhow::Result<Self> {
+        Self::found_with(programs, dir, &[])
+    }
+
+    /// Founds a hub below `dir`, gives settings of its first `hub.toml` other values, and starts
+    /// it. A setting is a key with its new value.
+    pub fn found_with(
+        programs: &Programs,
+        dir: &Path,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let data = dir.join("hub");
         std::fs::create_dir_all(&data)?;
         // A port that was free a moment ago: it must stay the same over restarts.
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let arguments = ["init", "--district", "demo", "--street", "demo", "--listen", &listen];
         run(&programs.hub, &data, &[&arguments[..], &["--host", "127.0.0.1"]].concat())?;
+        let path = data.join("hub.toml");
+        let mut text = std::fs::read_to_string(&path)?;
+        for (key, value) in settings {
+            let line = text.lines().find(|line| line.starts_with(&format!("{key} = ")));
+            let line = line.with_context(|| format!("hub.toml has no setting {key}"))?.to_owned();
+            text = text.replace(&line, &format!("{key} = {value}"));
+        }
+        std::fs::write(&path, text)?;
         let hub = Daemon::start(&programs.hub, &data, &[])?;
         Ok(Self { programs: programs.clone(), dir: dir.to_owned(), hub })
     }

@@ -65,6 +65,9 @@ pub struct LinkView {
     pub agreed: bool,
     /// Changes the peer has not acknowledged.
     pub unsent: u64,
+    /// The peer takes no more from this machine for now; it goes on by itself.
+    #[serde(default)]
+    pub resting: bool,
 }
 
 /// An entry as it is shown.
@@ -182,6 +185,12 @@ pub struct NodeView {
     pub last_heard: Option<String>,
     /// It holds what the hub holds.
     pub agreed: bool,
+    /// Bytes of changes it has handed over today.
+    #[serde(default)]
+    pub bytes_today: u64,
+    /// It reached its daily limit: the rest waits until tomorrow.
+    #[serde(default)]
+    pub put_off: bool,
 }
 
 /// What became of a period of one community.

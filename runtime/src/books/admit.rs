@@ -24,11 +24,17 @@ impl<D: Disk, V: Views> Books<D, V> {
         if let Some(reason) = self.refusals.reason(space, &item.hash) {
             return self.refuse(space, from, item, reason);
         }
+        if let Some(rest_seconds) = self.put_off(from, item.bytes.len()) {
+            return Admission::Later(rest_seconds);
+        }
         let verdict = if space.is_sealed() {
             self.admit_sealed(space, from, item)
         } else {
             self.admit_open(space, from, item)
         };
+        if matches!(verdict, Ok(Admission::Taken) | Err(_)) {
+            self.count_intake(from, item.bytes.len());
+        }
         match verdict {
             Ok(admission) => admission,
             Err(reason) => self.refuse(space, from, item, reason),

@@ -33,6 +33,7 @@ fn opening() -> Opening {
             bytes.fill(drawn);
         }),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,
+        node_bytes_per_day: 0,
     }
 }
 

@@ -265,6 +265,7 @@ impl<D: Disk, V: Views> Site<D, V> {
                 space: standing.space,
                 agreed: standing.agreed,
                 unsent: standing.unsent,
+                resting: standing.resting,
             })
             .collect();
         let spaces = self

@@ -4,6 +4,7 @@
 mod closings;
 mod found;
 mod packs;
+mod quota;
 
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ use super::{Opening, Site};
 use crate::ask::{Answer, Ask, StepForm};
 use crate::books::BooksTrouble;
 
+/// When these machines are opened.
+const NOW_MS: u64 = 1_770_000_000_000;
+
 type TestSite = Site<MemoryDisk, MemoryViews>;
 
 fn peer(text: &str) -> PeerName {
@@ -31,9 +35,17 @@ fn ring() -> KeyRing {
 }
 
 fn open(name: &str, ring: Option<KeyRing>, seed: u8) -> TestSite {
-    let (store, _) =
-        Store::open(MemoryDisk::default(), MemoryViews::default(), StoreOptions::default())
-            .expect("a fresh store");
+    open_on((MemoryDisk::default(), MemoryViews::default()), name, ring, seed, 0)
+}
+
+fn open_on(
+    (disk, views): (MemoryDisk, MemoryViews),
+    name: &str,
+    ring: Option<KeyRing>,
+    seed: u8,
+    node_bytes_per_day: u64,
+) -> TestSite {
+    let (store, _) = Store::open(disk, views, StoreOptions::default()).expect("a sound store");
     let mut turn = seed;
     let opening = Opening {
         me: peer(name),
@@ -47,8 +59,9 @@ fn open(name: &str, ring: Option<KeyRing>, seed: u8) -> TestSite {
             }
         }),
         utc_offset_minutes: 480,
+        node_bytes_per_day,
     };
-    Site::open(opening, store, 1_770_000_000_000).expect("opens")
+    Site::open(opening, store, NOW_MS).expect("opens")
 }
 
 /// Delivers everything until nobody has anything to say.

@@ -9,6 +9,7 @@ use super::table::Table;
 use super::words::Words;
 use super::{Lang, closings, figures, kinds};
 use crate::ask::{Answer, EntryView, KindView, NodeView, Status};
+use crate::limits::MEGABYTE;
 
 /// The answer in lines of about `columns` columns, ended by a line break where there is any text.
 pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
@@ -180,6 +181,9 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
             line(zh, en, value);
         }
     }
+    if status.links.iter().any(|link| link.resting && !link.agreed) {
+        line("限量：", "Limit: ", lang.pick(PUT_OFF.0, PUT_OFF.1));
+    }
     for note in &status.store {
         line("存储：", "Store: ", note);
     }
@@ -194,10 +198,10 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
         lang.pick(["对端", "空间", "状态", ">未送达"], ["Peer", "Space", "State", ">Unsent"]),
     );
     for link in &status.links {
-        let state = if link.agreed {
-            lang.pick("一致", "agrees")
-        } else {
-            lang.pick("同步中", "catching up")
+        let state = match (link.agreed, link.resting) {
+            (true, _) => lang.pick("一致", "agrees"),
+            (false, true) => lang.pick("今日已到限量", "put off"),
+            (false, false) => lang.pick("同步中", "catching up"),
         };
         links.row([
             link.peer.clone(),
@@ -210,6 +214,13 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
     let _ = write!(text, "\n{}", listed(&links, columns, none));
     text
 }
+
+/// What a desk that is put off is told.
+const PUT_OFF: (&str, &str) = (
+    "街道平台今天不再接收本机的数据，数据都在本机，没有丢失，一天之内会自动继续。急需时请街道平台的管理员在 hub.toml 里调高 node_megabytes_per_day。",
+    "The hub takes no more from this machine today. Nothing is lost; it goes on by itself within a \
+     day. If it cannot wait, ask the hub's operator to raise node_megabytes_per_day in hub.toml.",
+);
 
 fn entry_page(entry: &EntryView, words: Words) -> String {
     let kind = entry.entry.kind();
@@ -327,8 +338,8 @@ fn kinds_table(kinds: &[KindView], lang: Lang, columns: usize) -> String {
 
 fn nodes_table(nodes: &[NodeView], lang: Lang, columns: usize) -> String {
     let mut table = Table::new(lang.pick(
-        ["电脑", "连接", "上次联系", "一致", "登记于"],
-        ["Machine", "Link", "Last heard", "Agrees", "Since"],
+        ["电脑", "连接", "上次联系", "一致", ">今日接收", "登记于"],
+        ["Machine", "Link", "Last heard", "Agrees", ">Today", "Since"],
     ));
     for node in nodes {
         let link = match (node.revoked, node.connected) {
@@ -336,19 +347,27 @@ fn nodes_table(nodes: &[NodeView], lang: Lang, columns: usize) -> String {
             (false, true) => lang.pick("在线", "up"),
             (false, false) => lang.pick("离线", "down"),
         };
-        let agreed = match (node.connected, node.agreed) {
-            (false, _) => "",
-            (true, true) => lang.pick("是", "yes"),
-            (true, false) => lang.pick("同步中", "catching up"),
+        let agreed = match (node.connected, node.agreed, node.put_off) {
+            (_, false, true) => lang.pick("今日已到限量", "put off today"),
+            (false, _, _) => "",
+            (true, true, _) => lang.pick("是", "yes"),
+            (true, false, false) => lang.pick("同步中", "catching up"),
         };
         let heard = node.last_heard.as_deref().unwrap_or("—");
-        table.row([&*node.name, link, heard, agreed, &node.since]);
+        let today = megabytes(node.bytes_today);
+        table.row([&*node.name, link, heard, agreed, &today, &node.since]);
     }
     let none = lang.pick(
         "还没有电脑登记。用 linli-hub invite --community 社区 生成邀请。",
         "No machine is enrolled yet. `linli-hub invite --community NAME` makes an invitation.",
     );
     listed(&table, columns, none)
+}
+
+/// Bytes as the limits in settings count them, to a tenth.
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(MEGABYTE / 10);
+    format!("{}.{} MB", tenths / 10, tenths % 10)
 }
 
 /// Without characters that would steer the terminal.
@@ -358,11 +377,11 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use linli_domain::id::EntryId;
+    use linli_domain::id::{EntryId, Space};
     use serde_json::json;
 
     use super::*;
-    use crate::ask::StepView;
+    use crate::ask::{LinkView, StepView};
 
     fn issue() -> EntryView {
         EntryView {
@@ -411,6 +430,42 @@ mod tests {
         assert!(text.contains("--after issue/01J8ZK"), "{text}");
         let none = answer(&Answer::Entries { entries: Vec::new(), next: None }, Lang::En, 60);
         assert_eq!(none, "There are no entries.\n");
+    }
+
+    #[test]
+    fn a_machine_that_is_put_off_is_told_so_and_its_operator_too() {
+        let link = |agreed, resting| LinkView {
+            peer: "d/s/-/hub".into(),
+            space: Space::parse("community/yili/open").unwrap(),
+            agreed,
+            unsent: 7,
+            resting,
+        };
+        let told = |link| {
+            let status = Status { links: vec![link], ..Status::default() };
+            let answered = Answer::Status(Box::new(status));
+            [Lang::Zh, Lang::En].map(|lang| answer(&answered, lang, 80))
+        };
+        for text in told(link(false, true)) {
+            assert!(text.contains("node_megabytes_per_day"), "{text}");
+        }
+        for text in told(link(false, false)).into_iter().chain(told(link(true, true))) {
+            assert!(!text.contains("node_megabytes_per_day"), "{text}");
+        }
+        let node = NodeView {
+            name: "d/s/yili/desk-a".into(),
+            since: "2026-03-06".into(),
+            revoked: false,
+            connected: true,
+            last_heard: None,
+            agreed: false,
+            bytes_today: 49_999_001,
+            put_off: true,
+        };
+        let nodes = Answer::Nodes { nodes: vec![node] };
+        let text = answer(&nodes, Lang::En, 120);
+        assert!(text.contains("50.0 MB") && text.contains("put off today"), "{text}");
+        assert!(answer(&nodes, Lang::Zh, 120).contains("今日已到限量"));
     }
 
     #[test]

@@ -76,9 +76,16 @@ fn frame() -> impl Strategy<Value = Frame> {
             Frame::Batch(Batch { space, to, number, items, last, held })
         });
     let refused = (any_hash(), "[a-z-]{0,64}").prop_map(|(hash, reason)| Refused { hash, reason });
-    let ack = (space(), any::<u64>(), any_digest(), vec(refused, 0..5), vec(any_hash(), 0..5))
-        .prop_map(|(space, number, held, refused, again)| {
-            Frame::Ack(Ack { space, number, held, refused, again })
+    let ack = (
+        space(),
+        any::<u64>(),
+        any_digest(),
+        vec(refused, 0..5),
+        vec(any_hash(), 0..5),
+        0..=REST_SECONDS_MAX,
+    )
+        .prop_map(|(space, number, held, refused, again, rest_seconds)| {
+            Frame::Ack(Ack { space, number, held, refused, again, rest_seconds })
         });
     let ranges = (space(), vec(any::<u8>(), 0..=32), vec((any::<u8>(), any_digest()), 0..256))
         .prop_map(|(space, prefix, children)| Frame::Ranges(Ranges { space, prefix, children }));
@@ -223,6 +230,27 @@ fn what_a_later_version_says_is_skipped() {
     let envelope = v1::Envelope { version: 9, frame: Some(envelope::Frame::Hello(hello)) };
     let expected = Hello { epoch: EpochId::default(), now: Hlc(0), spaces: vec![] };
     assert_eq!(decode(envelope), Ok(Frame::Hello(expected)));
+}
+
+#[test]
+fn a_rest_is_never_longer_than_the_bound() {
+    let ack = |rest_seconds| Ack {
+        space: community(),
+        number: 1,
+        held: Digest::default(),
+        refused: Vec::new(),
+        again: Vec::new(),
+        rest_seconds,
+    };
+    assert_eq!(carried(Frame::Ack(ack(u32::MAX))), Ok(Frame::Ack(ack(REST_SECONDS_MAX))));
+    let silent = v1::Ack {
+        space: community().to_string(),
+        held: Digest::default().to_bytes().to_vec().into(),
+        number: 1,
+        ..v1::Ack::default()
+    };
+    let envelope = v1::Envelope { version: 1, frame: Some(envelope::Frame::Ack(silent)) };
+    assert_eq!(decode(envelope), Ok(Frame::Ack(ack(0))), "who knows no rest asks for none");
 }
 
 #[test]

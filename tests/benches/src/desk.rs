@@ -79,6 +79,7 @@ impl Desk {
             device: Some(keys.device()?),
             entropy: daemon::system_entropy(),
             utc_offset_minutes: CHINA_OFFSET_MINUTES,
+            node_bytes_per_day: 0,
         };
         let opened = daemon::open(&data, opening)?;
         let (links, events) = Links::new();

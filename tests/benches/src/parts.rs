@@ -73,6 +73,7 @@ fn opening() -> anyhow::Result<Opening> {
         device: None,
         entropy: daemon::system_entropy(),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,
+        node_bytes_per_day: 0,
     })
 }
 

@@ -83,6 +83,7 @@ impl Mallory {
             held: batch.held,
             refused: Vec::new(),
             again: Vec::new(),
+            rest_seconds: 0,
         };
         if self.chance.one_in(5) {
             let refuse = |item: &Item| Refused { hash: item.hash, reason: "because".to_owned() };
@@ -154,6 +155,7 @@ impl Mallory {
                     held: Digest::default(),
                     refused: Vec::new(),
                     again: Vec::new(),
+                    rest_seconds: 0,
                 };
                 ("an acknowledgement of nothing", Frame::Ack(ack))
             }

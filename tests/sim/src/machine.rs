@@ -43,6 +43,8 @@ pub(crate) struct Machine {
     well_at_start: Well,
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock_off_ms: i64,
+    /// What a hub takes from one desk in a day; 0 for all.
+    pub(crate) node_bytes_per_day: u64,
     pub(crate) inbox: VecDeque<Input>,
     /// A turn stands in the queue.
     pub(crate) turn_planned: bool,
@@ -123,6 +125,7 @@ impl Machine {
             well,
             registry,
             clock_off_ms: plan.clock_off_ms,
+            node_bytes_per_day: plan.node_bytes_per_day,
             inbox: VecDeque::new(),
             turn_planned: false,
             doom: None,
@@ -172,6 +175,7 @@ impl Machine {
             device: self.device.clone(),
             entropy: self.well.entropy(),
             utc_offset_minutes: 480,
+            node_bytes_per_day: self.node_bytes_per_day,
         };
         let wall_ms = self.wall_ms(now_ms);
         let site = Site::open(opening, store, wall_ms).map_err(|error| match error {

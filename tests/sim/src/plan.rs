@@ -34,6 +34,8 @@ pub(crate) struct MachinePlan {
     pub(crate) hostile: bool,
     /// Its wall clock against true time.
     pub(crate) clock_off_ms: i64,
+    /// What a hub takes from one desk in a day; 0 for all.
+    pub(crate) node_bytes_per_day: u64,
 }
 
 /// Which kinds of trouble a world has.
@@ -82,7 +84,15 @@ impl Plan {
                 machine.clock_off_ms = draw_clock(&mut chance);
             }
         }
+        plan.quotas(&mut Chance::new(seed, 7));
         plan
+    }
+
+    /// In some worlds the first hub takes little from each desk.
+    fn quotas(&mut self, chance: &mut Chance) {
+        if chance.one_in(4) {
+            self.machines[0].node_bytes_per_day = chance.between(2_000, 30_000);
+        }
     }
 
     fn street(&mut self, chance: &mut Chance, street: &str, first: usize, communities: usize) {
@@ -120,6 +130,7 @@ impl Plan {
             late: false,
             hostile: false,
             clock_off_ms: 0,
+            node_bytes_per_day: 0,
         });
         self.machines.len() - 1
     }

@@ -19,8 +19,14 @@ fn seeds_run_twice_without_a_violation() {
             *happened.entry(what).or_default() += many;
         }
     }
-    for what in ["changes made", "crashes after a commit", "restores", "partitions", "frames lost"]
-    {
+    for what in [
+        "changes made",
+        "crashes after a commit",
+        "restores",
+        "partitions",
+        "frames lost",
+        "desks put off",
+    ] {
         assert!(happened.get(what).is_some_and(|many| *many > 0), "no {what}: {happened:?}");
     }
 }

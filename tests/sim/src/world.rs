@@ -165,8 +165,7 @@ impl World {
     /// One act or fault, and the next one after a while.
     fn next_step(&mut self) -> Result<(), Violation> {
         if self.steps_left == 0 {
-            self.make_peace();
-            return Ok(());
+            return self.make_peace();
         }
         self.steps_left -= 1;
         if self.fate.percent(70) {

@@ -8,10 +8,10 @@ use linli_replica::holdings::{Admission, Holdings as _};
 
 use super::*;
 
-const TWENTY_YEARS_MS: u64 = 20 * 365 * 86_400_000;
+pub(super) const TWENTY_YEARS_MS: u64 = 20 * 365 * 86_400_000;
 
 /// Everything a site holds of a space, in the order of its journal.
-fn items(site: &mut TestSite, space: &Space) -> Vec<Item> {
+pub(super) fn items(site: &mut TestSite, space: &Space) -> Vec<Item> {
     site.end_turn().expect("commits");
     let placed = site.books().read(space, 0, usize::MAX, usize::MAX);
     placed.into_iter().map(|placed| placed.item).collect()
@@ -80,7 +80,7 @@ fn an_answer_stands_behind_a_question_from_years_ahead() {
     let mut hub = open("d/s/-/hub", None, 1);
     hub.enrolled(&[peer("d/s/c/a"), peer("d/s/c/b")]);
     let mut sites = vec![hub, open("d/s/c/a", Some(ring()), 2), open("d/s/c/b", Some(ring()), 3)];
-    sites[1].set_now(1_770_000_000_000 + TWENTY_YEARS_MS);
+    sites[1].set_now(NOW_MS + TWENTY_YEARS_MS);
     let issue = written(add(&mut sites[1], "issue", json!({"title": "漏水"})));
     written(step(&mut sites[1], &issue, "report"));
     settle(&mut sites, &[(0, 1), (0, 2)]);
@@ -95,7 +95,7 @@ fn an_answer_stands_behind_a_question_from_years_ahead() {
     let seen = sites[2].ask(Ask::Show { community: None, entry: fresh, reason: None });
     let Answer::Entry(seen) = seen else { panic!("{seen:?}") };
     let first = linli_domain::entry::StepId(seen.steps[0].id.clone()).hlc().expect("a clock");
-    assert!(first.millis() < 1_770_000_000_000 + TWENTY_YEARS_MS);
+    assert!(first.millis() < NOW_MS + TWENTY_YEARS_MS);
 }
 
 #[test]

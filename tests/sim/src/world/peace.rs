@@ -16,7 +16,7 @@ const LOOK_MS: u64 = 500;
 
 impl World {
     /// Ends all faults.
-    pub(super) fn make_peace(&mut self) {
+    pub(super) fn make_peace(&mut self) -> Result<(), Violation> {
         self.peace_since = Some(self.now_ms);
         self.trace.say(self.now_ms, format_args!("peace"));
         for road in &mut self.roads {
@@ -35,12 +35,19 @@ impl World {
         while self.machines.iter().any(|machine| !machine.enrolled) {
             self.enrol();
         }
+        // An operator who sees desks put off raises the limit, and starts the hub again.
+        for machine in 0..self.machines.len() {
+            if std::mem::take(&mut self.machines[machine].node_bytes_per_day) > 0 {
+                self.crash(machine)?;
+            }
+        }
         for machine in 0..self.machines.len() {
             if !self.machines[machine].hostile && self.machines[machine].site.is_none() {
                 self.plan(1, Event::Start { machine });
             }
         }
         self.plan(LOOK_MS, Event::Peace);
+        Ok(())
     }
 
     /// True once every link agrees and nothing is on its way.

@@ -142,6 +142,7 @@ impl World {
                     held: held.unwrap_or_default(),
                     refused: Vec::new(),
                     again: Vec::new(),
+                    rest_seconds: 0,
                 };
                 owed.made_up.push((wire, ack));
                 owed.taken.push((wire, batch.clone()));
@@ -296,6 +297,8 @@ impl World {
         for trouble in site.take_troubles() {
             match trouble {
                 BooksTrouble::Fork { .. } if self.mallory.no().is_some() => {}
+                BooksTrouble::NearQuota { .. } => {}
+                BooksTrouble::PutOff { .. } => self.trace.count("desks put off"),
                 trouble => {
                     let text = format!("{name} is in trouble: {trouble:?}");
                     return Err(Violation::new(Checker::Sound, text));

@@ -1,0 +1,100 @@
+//! How fast a session sends to a peer that does not take all it is offered.
+//!
+//! A peer may ask for rest: then nothing is sent until it is over, one change asks whether the
+//! peer takes more, and what was put off goes before what is new. What lacks its cause is sent
+//! again after pauses that double. It refuses to measure time by anything but ticks.
+
+use crate::limits::{PAUSE_TICKS_MAX, REST_SECONDS_MAX};
+
+/// The pace of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    mode: Mode,
+    /// Ticks of the last pause before what lacks its cause was sent again.
+    pause: u32,
+    /// Ticks of that pause that are left.
+    pause_left: u32,
+    /// Batches up to this number were sent before that pause, and do not make it longer.
+    pause_since: u64,
+}
+
+/// How the peer takes what it is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Mode {
+    /// It takes what comes.
+    #[default]
+    Free,
+    /// It asked for rest; so many ticks are left.
+    Rests(u32),
+    /// The rest is over: one change asks whether it takes more.
+    Asks,
+    /// It takes more: what it put off goes first, so that causes come before what follows.
+    Behind,
+}
+
+impl Pace {
+    /// About a second has passed.
+    pub(crate) fn tick(&mut self) {
+        self.pause_left = self.pause_left.saturating_sub(1);
+        if let Mode::Rests(left) = self.mode {
+            self.mode = if left > 1 { Mode::Rests(left - 1) } else { Mode::Asks };
+        }
+    }
+
+    /// The peer puts off what it was sent.
+    pub(crate) fn rest(&mut self, seconds: u32) {
+        let seconds = seconds.min(REST_SECONDS_MAX);
+        self.mode = match self.mode {
+            Mode::Rests(left) => Mode::Rests(left.max(seconds)),
+            Mode::Free | Mode::Asks | Mode::Behind => Mode::Rests(seconds),
+        };
+    }
+
+    /// The peer took a batch, or judged it at least.
+    pub(crate) fn taken(&mut self) {
+        if self.mode == Mode::Asks {
+            self.mode = Mode::Behind;
+        }
+    }
+
+    /// The peer lacks a cause of what batch `number` held; `last` is the last batch sent.
+    pub(crate) fn bounced(&mut self, number: u64, last: u64) {
+        if number > self.pause_since {
+            self.pause = (self.pause * 2).clamp(1, PAUSE_TICKS_MAX);
+            self.pause_left = self.pause;
+            self.pause_since = last;
+        }
+    }
+
+    /// The peer holds something new, or something more is to be sent: the cause may be there.
+    pub(crate) fn hurry(&mut self) {
+        (self.pause, self.pause_left) = (0, 0);
+    }
+
+    /// Nothing is left of what was put off.
+    pub(crate) fn caught_up(&mut self) {
+        if matches!(self.mode, Mode::Asks | Mode::Behind) {
+            self.mode = Mode::Free;
+        }
+    }
+
+    /// What is new may be sent.
+    pub(crate) fn is_free(&self) -> bool {
+        self.mode == Mode::Free
+    }
+
+    /// The peer takes nothing for now, as far as is known.
+    pub(crate) fn is_resting(&self) -> bool {
+        matches!(self.mode, Mode::Rests(_) | Mode::Asks)
+    }
+
+    /// One change is sent, to ask whether the peer takes more.
+    pub(crate) fn asks(&self) -> bool {
+        self.mode == Mode::Asks
+    }
+
+    /// What the peer lacks may be sent again.
+    pub(crate) fn may_repair(&self) -> bool {
+        self.pause_left == 0 && !matches!(self.mode, Mode::Rests(_))
+    }
+}
