@@ -31,6 +31,7 @@ pub use notes::{RefusedHere, RefusedThere};
 pub use quota::TakenToday;
 pub use rows::Row;
 
+use crate::ahead::Ahead;
 use crate::half::Half;
 use crate::limits::{CLOCK_DRIFT_MILLIS_MAX, UNSENT_COUNTED_MAX};
 use crate::shelf::Shelf;
@@ -61,6 +62,8 @@ pub struct Books<D: Disk, V: Views> {
     unread: BTreeSet<(Space, EntryId)>,
     /// What went wrong and cannot be answered to anyone; said once by the shell.
     troubles: Vec<BooksTrouble>,
+    /// What the gate has said of changes that are being taken.
+    ahead: Ahead,
 }
 
 /// A space as these books hold it.
@@ -135,6 +138,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             touched: BTreeMap::new(),
             unread: BTreeSet::new(),
             troubles: Vec::new(),
+            ahead: Ahead::default(),
         };
         books.load_notes();
         let heads: Vec<(Space, Head)> =
@@ -178,6 +182,11 @@ impl<D: Disk, V: Views> Books<D, V> {
     /// Takes the ring that an approved desk handed over.
     pub(crate) fn set_ring(&mut self, ring: Arc<KeyRing>) {
         self.ring = Some(ring);
+    }
+
+    /// What the gate has said of the changes that come next.
+    pub(crate) fn set_ahead(&mut self, ahead: Ahead) {
+        self.ahead = ahead;
     }
 
     /// The wall clock for this turn.

@@ -294,9 +294,9 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 self.site.link_up(LinkId(link.0), peer);
                 0
             }
-            LinkEvent::Frame { link, frame } => {
+            LinkEvent::Frame { link, frame, ahead } => {
                 let bytes = frame_bytes(&frame);
-                self.site.frame(LinkId(link.0), frame);
+                self.site.frame_ahead(LinkId(link.0), frame, ahead);
                 bytes
             }
             LinkEvent::Room { link } => {
@@ -350,7 +350,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
                     tracing::warn!(what, "a view could not be written; the next start rebuilds it");
                 }
                 BooksTrouble::Pack(what) => {
-                    tracing::warn!(what, "a published pack is not in force")
+                    tracing::warn!(what, "a published pack is not in force");
                 }
                 BooksTrouble::Fork { entry, from } => {
                     tracing::warn!(%entry, %from, "one machine's identity is used twice");

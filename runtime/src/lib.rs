@@ -3,6 +3,7 @@
 //! Here the clock, the sockets and chance are. It refuses to decide what a change means or who
 //! may write it: it tells the replica who is on the other end, and carries frames.
 
+pub mod ahead;
 pub mod ask;
 pub mod authority;
 pub mod books;

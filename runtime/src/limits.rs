@@ -109,9 +109,9 @@ pub const HALVES_DIRTY_MAX: usize = 20_000;
 /// some 30 ms, which the edits of a busy minute should meet seldom. A restart applies again what
 /// came since; how much that may be, the store bounds.
 pub const CHECKPOINT_EVERY_MILLIS: u64 = 5_000;
-/// Entries measured and rows written in one slice of background work: about 2 ms, which an edit that
-/// comes in between has to wait.
-pub const SLICE_ENTRIES: usize = 32;
+/// Entries measured and rows written in one slice of background work: about 0.3 ms, which an edit
+/// that comes in between has to wait.
+pub const SLICE_ENTRIES: usize = 8;
 
 /// Entries measured again while somebody waits for figures, after definitions have changed: some
 /// 0.1 s. What is more goes on in the background.

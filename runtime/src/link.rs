@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
+use crate::ahead::Ahead;
 use crate::limits::{LINK_EVENTS_MAX, LINK_FRAMES_MAX};
 use crate::tls::Traffic;
 use crate::wire::{self, WireError};
@@ -46,6 +47,8 @@ pub enum LinkEvent {
         link: LinkId,
         /// The frame.
         frame: Frame,
+        /// What the gate says of its changes by themselves.
+        ahead: Ahead,
     },
     /// After [`SendRefused::Full`]: there is room again.
     Room {
@@ -295,7 +298,8 @@ async fn receive(
             Err(error) => return error.into(),
         };
         *frames += 1;
-        if events.send(LinkEvent::Frame { link, frame }).await.is_err() {
+        let ahead = Ahead::of(&frame).await;
+        if events.send(LinkEvent::Frame { link, frame, ahead }).await.is_err() {
             return DownReason::ShuttingDown;
         }
     }

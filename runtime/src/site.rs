@@ -29,6 +29,7 @@ use linli_store::journal::{AppendError, CommitError, ReadError};
 use linli_store::store::Store;
 use linli_store::views::Views;
 
+use crate::ahead::Ahead;
 use crate::books::{Books, BooksTrouble, TakenToday};
 use crate::limits::{CHECKPOINT_EVERY_MILLIS, HALVES_DIRTY_MAX, SLICE_ENTRIES};
 use crate::policy;
@@ -214,6 +215,13 @@ impl<D: Disk, V: Views> Site<D, V> {
             self.heard.insert(peer.clone(), self.books.now_millis());
         }
         self.step(Event::Frame { link, frame });
+    }
+
+    /// As [`Self::frame`], with what the gate has said already of the changes by themselves.
+    pub fn frame_ahead(&mut self, link: LinkId, frame: Frame, ahead: Ahead) {
+        self.books.set_ahead(ahead);
+        self.frame(link, frame);
+        self.books.set_ahead(Ahead::default());
     }
 
     /// A link is gone.

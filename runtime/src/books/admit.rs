@@ -47,7 +47,8 @@ impl<D: Disk, V: Views> Books<D, V> {
         from: &PeerName,
         item: &Item,
     ) -> Result<Admission, Refusal> {
-        let change = gate::parse(&item.bytes, &item.hash)?;
+        let said = self.ahead.take(item);
+        let change = said.unwrap_or_else(|| gate::parse(&item.bytes, &item.hash))?;
         if !self.may_write(space, change.actor.author()) {
             return self.admit_unknown();
         }

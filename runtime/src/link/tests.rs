@@ -68,11 +68,11 @@ async fn frames_travel_both_ways_between_named_peers() {
     assert_eq!(peer, name("jiangbei/hongqi/anping/desk1"));
     to_desk.try_send(batch(200, &[7; 300])).unwrap();
     match street.events.next().await {
-        LinkEvent::Frame { link, frame } => assert_eq!((link, frame), (hub_link, hello(1))),
+        LinkEvent::Frame { link, frame, .. } => assert_eq!((link, frame), (hub_link, hello(1))),
         other => panic!("{other:?}"),
     }
     match dialled.events.next().await {
-        LinkEvent::Frame { link, frame } => {
+        LinkEvent::Frame { link, frame, .. } => {
             assert_eq!((link, frame), (desk_link, batch(200, &[7; 300])));
         }
         other => panic!("{other:?}"),

@@ -52,7 +52,7 @@ pub(crate) async fn run(
     while greeted < LINKS {
         match events.recv().await.context("the links end")? {
             LinkEvent::Up { link, frames, .. } => senders.push((link, frames)),
-            LinkEvent::Frame { link, frame: Frame::Hello(hello) } => {
+            LinkEvent::Frame { link, frame: Frame::Hello(hello), .. } => {
                 let sender = senders.iter().find(|(known, _)| *known == link);
                 let (_, sender) = sender.context("a link is up before it speaks")?;
                 let sent = sender.try_send(Frame::Hello(agreeing(hello)));
