@@ -21,7 +21,7 @@ use linli_store::disk::Disk;
 use linli_store::journal::CommitError;
 use linli_store::views::Views;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 pub use clock::{CHINA_OFFSET_MINUTES, local_time, now_millis};
 pub use keys::{Keys, KeysError};
@@ -30,7 +30,9 @@ pub use signal::{EXIT_JOURNAL, Ended, until_end};
 
 use crate::ask::{Answer, Ask, Trouble};
 use crate::books::{BooksTrouble, TakenToday};
-use crate::limits::{CALLS_MAX, TICK, TURN_BYTES_MAX, TURN_INPUTS_MAX, TURN_RECORD_BYTES};
+use crate::limits::{
+    CALLS_MAX, QUIET_AFTER, TICK, TURN_BYTES_MAX, TURN_INPUTS_MAX, TURN_RECORD_BYTES,
+};
 use crate::link::LinkEvent;
 use crate::site::Site;
 use wires::{Overflow, Wires, frame_bytes};
@@ -177,13 +179,13 @@ impl<D: Disk, V: Views> Machine<D, V> {
         let mut no_events = false;
         // What opening the machine staged.
         self.turn(Input::Tick, true)?;
-        let mut rests = false;
+        let (mut rests, mut quiet) = (false, false);
         loop {
             let first = match self.waiting() {
                 Some(input) => input,
-                // Rows and checkpoints can wait for the second to end; an edit should not wait
-                // for them.
-                None if !rests => {
+                // Figures, rows and checkpoints can wait until nothing comes: an edit, or an office
+                // that hands over a month, should not wait for them.
+                None if quiet && !rests => {
                     rests = !self.site.idle();
                     continue;
                 }
@@ -194,8 +196,13 @@ impl<D: Disk, V: Views> Machine<D, V> {
                     }
                     call = self.calls.recv() => Input::Call(call.unwrap_or(Call::Stop)),
                     () = &mut tick => Input::Tick,
+                    () = sleep(QUIET_AFTER), if !rests => {
+                        quiet = true;
+                        continue;
+                    }
                 },
             };
+            quiet = false;
             if matches!(first, Input::Closed) {
                 no_events = true;
             }

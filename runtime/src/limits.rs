@@ -26,7 +26,7 @@ pub const REASON_BYTES_MAX: usize = 64;
 /// small frames always find room.
 pub const LINK_FRAMES_MAX: usize = 32;
 /// Events of all links that wait for the replica: at most 64 x 848 KB = 54 MB when every one is a
-/// full batch; links stop reading beyond that.
+/// full batch, and some twice that for what was parsed of them; links stop reading beyond that.
 pub const LINK_EVENTS_MAX: usize = 64;
 
 /// A TCP connection, its TLS handshake and its first answer each have this long.
@@ -109,6 +109,9 @@ pub const HALVES_DIRTY_MAX: usize = 20_000;
 /// some 30 ms, which the edits of a busy minute should meet seldom. A restart applies again what
 /// came since; how much that may be, the store bounds.
 pub const CHECKPOINT_EVERY_MILLIS: u64 = 5_000;
+/// Background work begins once nothing has come for so long: longer than the answer to a frame
+/// takes in an office's network. While more comes it waits, up to `HALVES_DIRTY_MAX`.
+pub const QUIET_AFTER: Duration = Duration::from_millis(3);
 /// Entries measured and rows written in one slice of background work: about 0.3 ms, which an edit
 /// that comes in between has to wait.
 pub const SLICE_ENTRIES: usize = 8;

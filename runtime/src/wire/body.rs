@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
+use linli_domain::gate;
 use linli_domain::id::{ChangeHash, EntryId};
 use linli_proto::codec::check_parts;
 use linli_proto::v1;
@@ -33,10 +34,10 @@ pub(super) struct Body {
 pub(super) fn pack(items: Vec<Item>) -> Body {
     let items = items
         .into_iter()
-        .map(|item| v1::Item {
-            entry: item.entry.as_str().to_owned(),
-            hash: Bytes::copy_from_slice(&item.hash.0),
-            change: item.bytes,
+        .map(|item| {
+            let follows = gate::hash_of(&item.bytes) == Some(item.hash);
+            let hash = if follows { Bytes::new() } else { Bytes::copy_from_slice(&item.hash.0) };
+            v1::Item { entry: item.entry.as_str().to_owned(), hash, change: item.bytes }
         })
         .collect();
     let plain = v1::BatchBody { items }.encode_to_vec();
@@ -73,10 +74,15 @@ pub(super) fn unpack(body: Body) -> Result<Vec<Item>, WireError> {
 }
 
 fn unpack_item(item: v1::Item) -> Result<Item, WireError> {
+    let hash = if item.hash.is_empty() {
+        gate::hash_of(&item.change)
+    } else {
+        ChangeHash::from_slice(&item.hash)
+    };
     Ok(Item {
         entry: EntryId::parse(&item.entry)
             .map_err(|_| WireError::Malformed { what: "entry id" })?,
-        hash: ChangeHash::from_slice(&item.hash).ok_or(WireError::Malformed { what: "hash" })?,
+        hash: hash.ok_or(WireError::Malformed { what: "hash" })?,
         bytes: item.change,
     })
 }
