@@ -5,6 +5,7 @@
 
 pub mod ask;
 pub mod authority;
+pub mod backup;
 pub mod books;
 pub mod config;
 pub mod daemon;
