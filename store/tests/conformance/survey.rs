@@ -86,7 +86,7 @@ fn a_survey_changes_nothing_and_passes_over_a_torn_tail_only() {
     let before = everything(&torn);
     assert_eq!(Journal::survey(&torn).expect("a torn tail").extent, extent);
     assert_eq!(everything(&torn), before);
-    let mut spoilt = engine.disk.copy();
+    let spoilt = engine.disk.copy();
     assert!(spoilt.flip_bit("00000002.seg", 900));
     let before = everything(&spoilt);
     assert!(matches!(Journal::survey(&spoilt), Err(OpenError::Damaged(_))));
