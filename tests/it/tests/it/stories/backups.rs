@@ -64,9 +64,9 @@ fn a_restored_hub_is_given_back_by_its_desks_what_it_lost() {
     let (file, words) = (town.dir().join("hub.backup"), passphrase(&town));
     back_up(&programs().hub, town.hub().data(), &file, Some(&words));
     let late = (0..40).map(|n| {
-        let step = json!({"action": "report", "at": "2026-03-06", "by": "李"});
+        let step = |action: &str| json!({"action": action, "at": "2026-03-06", "by": "李"});
         let fields = issue(&format!("备份以后 {n}"), "13800000002");
-        json!({"kind": "issue", "fields": fields, "steps": [step]})
+        json!({"kind": "issue", "fields": fields, "steps": [step("report"), step("self_handle")]})
     });
     desk.import(&late.collect::<Vec<_>>()).unwrap();
     town.hub().ask(&note(&early, "街道已知悉")).unwrap();
