@@ -220,6 +220,8 @@ mod tests {
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+        assert!(matches!(parse("linli-node salvage"), Ok(Command::Repair)), "its old name");
+        assert!(parse("linli-node backup x --passphrase words").is_err(), "others could read it");
         assert!(matches!(parse("linli-node import-json -"), Ok(Command::ImportJson { .. })));
         assert!(
             matches!(parse("linli-node export-json issue grid --out x"), Ok(Command::ExportJson { kinds, .. }) if kinds.len() == 2)
