@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use linli_domain::id::{EpochId, PeerName, Role};
 use linli_store::disk::RealDisk;
 use linli_store::journal::{Extent, Journal, OpenError};
+use zeroize::Zeroizing;
 
 use super::{BackupError, damaged, file_error};
 use crate::authority::{Identity, read_if_present};
@@ -83,17 +84,14 @@ impl Source {
     }
 
     /// Settings and, if they may go in, secrets: those that are there, with their content.
-    pub(super) fn small_files(
-        &self,
-        secrets: bool,
-    ) -> Result<Vec<(&'static str, zeroize::Zeroizing<Vec<u8>>)>, BackupError> {
+    pub(super) fn small_files(&self, secrets: bool) -> Result<Vec<SmallFile>, BackupError> {
         let wanted = [self.layout.settings].into_iter();
         let wanted = wanted.chain(self.layout.secrets.iter().copied().filter(|_| secrets));
         let mut files = Vec::new();
         for path in wanted {
             let place = place(&self.data, path);
             if let Some(bytes) = read_if_present(&place).map_err(file_error(&place))? {
-                files.push((path, zeroize::Zeroizing::new(bytes)));
+                files.push((path, Zeroizing::new(bytes)));
             } else if path == self.layout.identity {
                 return Err(damaged("the machine's certificate is missing"));
             }
@@ -101,6 +99,9 @@ impl Source {
         Ok(files)
     }
 }
+
+/// A path below the data folder, and what lies there.
+pub(super) type SmallFile = (&'static str, Zeroizing<Vec<u8>>);
 
 /// Where a path of a manifest lies below a folder.
 pub(super) fn place(data: &Path, path: &str) -> PathBuf {

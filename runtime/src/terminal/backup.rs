@@ -108,15 +108,16 @@ impl Terminal {
             let _ = writeln!(text, "{}", self.lang.pick(zh, en));
         };
         if !manifest.secrets {
-            match layout.hub {
-                true => say(
+            if layout.hub {
+                say(
                     "备份里没有平台的密钥：请运行 init 重新建立，各社区的电脑都要重新登记。",
                     "The hub's authority was not in it: found it anew with `init`; every machine must be enrolled again.",
-                ),
-                false => say(
+                );
+            } else {
+                say(
                     "备份里没有本机的密钥：请用新的邀请和新的名字 enrol，再由已批准的电脑批准。",
                     "This machine's keys were not in it: enrol it with a new invitation under a new name, then have it approved.",
-                ),
+                );
             }
         }
         if layout.hub && manifest.secrets {
@@ -277,7 +278,7 @@ impl Terminal {
             return Ok(None);
         }
         if flags.passphrase_file.is_none() && a_person_is_there() {
-            let typed = self.typed(self.lang.pick("备份的口令：", "Passphrase of the backup: "))?;
+            let typed = Self::typed(self.lang.pick("备份的口令：", "Passphrase of the backup: "))?;
             return Ok(Some(Passphrase::new(typed.into_bytes())));
         }
         self.passphrase(flags.passphrase_file.as_deref())
@@ -311,13 +312,13 @@ impl Terminal {
         if !a_person_is_there() {
             return Ok(None);
         }
-        let first = self.typed(
+        let first = Self::typed(
             self.lang.pick("口令（直接回车则不含密钥）：", "Passphrase (none: without keys): "),
         )?;
         if first.is_empty() {
             return Ok(None);
         }
-        if self.typed(self.lang.pick("再输一次：", "Once more: "))? != first {
+        if Self::typed(self.lang.pick("再输一次：", "Once more: "))? != first {
             return Err(Trouble {
                 code: "passphrase".into(),
                 zh: "两次输入不一样。请再试一次。".into(),
@@ -327,7 +328,7 @@ impl Terminal {
         long_enough(Passphrase::new(first.into_bytes())).map(Some)
     }
 
-    fn typed(&self, prompt: &str) -> Result<String, Trouble> {
+    fn typed(prompt: &str) -> Result<String, Trouble> {
         let terminal = Term::stderr();
         let line = terminal.write_str(prompt).and_then(|()| terminal.read_secure_line());
         line.map_err(|error| Trouble {
