@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use linli_domain::id::{EntryId, MachineId};
-use linli_runtime::terminal::{Common, FigureFlags, at_most_a_page};
+use linli_runtime::terminal::{BackupFlags, Common, FigureFlags, at_most_a_page};
 
 /// 邻里：社区办公电脑上的台账 | Linli: the ledgers on a community's office machine
 #[derive(Debug, Parser)]
@@ -144,8 +144,21 @@ pub(crate) enum Command {
     },
     /// 在用的机制包（台账、流转与指标的定义） | The packs in force: ledgers, workflows, metrics
     Packs,
-    /// 日志损坏而不能启动时，救出完好的部分 | Saves what is sound of a damaged journal
-    Salvage,
+    /// 备份到一个文件并读回核对；有口令才含密钥 | Backs up to one file and verifies it; keys only with a passphrase
+    Backup(BackupFlags),
+    /// 从备份恢复到一个空的数据目录（--data） | Restores a backup into an empty data folder (--data)
+    Restore {
+        #[command(flatten)]
+        backup: BackupFlags,
+        /// 街道平台已不复存在：不等核对，立即可以修改 | The hub is gone for good: take edits at once
+        #[arg(long)]
+        hub_is_lost: bool,
+    },
+    /// 演练：恢复到临时目录，检查、重算、比对 | Proves a backup: restores it aside, audits, recounts, compares
+    Drill(BackupFlags),
+    /// 停机检查数据，损坏的救出完好部分 | Checks the data at rest and mends what is damaged
+    #[command(alias = "salvage")]
+    Repair,
 }
 
 #[derive(Debug, Args)]
@@ -207,6 +220,8 @@ mod tests {
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+        assert!(matches!(parse("linli-node salvage"), Ok(Command::Repair)), "its old name");
+        assert!(parse("linli-node backup x --passphrase words").is_err(), "others could read it");
         assert!(matches!(parse("linli-node import-json -"), Ok(Command::ImportJson { .. })));
         assert!(
             matches!(parse("linli-node export-json issue grid --out x"), Ok(Command::ExportJson { kinds, .. }) if kinds.len() == 2)

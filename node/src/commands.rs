@@ -1,7 +1,7 @@
 //! The commands that ask the daemon: each becomes one question, a few become several.
 
 use linli_runtime::ask::{Ask, StepForm, Trouble};
-use linli_runtime::daemon;
+use linli_runtime::backup::Layout;
 use linli_runtime::terminal::Terminal;
 
 use crate::cli::{Command, StepFlags};
@@ -9,6 +9,14 @@ use crate::{enrol, export, fields, import};
 
 /// Conflicts and refusals shown at most.
 const LISTED_MAX: usize = 200;
+
+/// A node's data folder, for its backups.
+const LAYOUT: Layout = Layout {
+    hub: false,
+    settings: "node.toml",
+    identity: "identity/identity.pem",
+    secrets: &["identity/identity.pem", "identity/enrolment.json", "keys/device", "keys/ring"],
+};
 
 /// Does what a command says.
 pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> {
@@ -18,7 +26,12 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::ExportJson { kinds, out } => return export::run(terminal, &kinds, out.as_deref()),
         Command::Kinds { kind: Some(kind) } => return terminal.show_kind(&kind),
         Command::Figures(flags) => return terminal.show_figures(&flags),
-        Command::Salvage => return salvage(terminal),
+        Command::Backup(flags) => return terminal.backup(LAYOUT, &flags),
+        Command::Restore { backup, hub_is_lost } => {
+            return terminal.restore(LAYOUT, &backup, hub_is_lost);
+        }
+        Command::Drill(flags) => return terminal.drill(LAYOUT, &flags),
+        Command::Repair => return terminal.repair(),
         // The main function runs it, with a runtime of its own.
         Command::Serve { .. } => return Ok(()),
         Command::Add { kind, fields, id } => Ask::Add { kind, id, fields: fields::read(&fields)? },
@@ -51,13 +64,4 @@ fn step(flags: StepFlags) -> Result<Ask, Trouble> {
     let StepFlags { entry, action, fields, at, by, note } = flags;
     let step = StepForm { action, at, by, note };
     Ok(Ask::Step { community: None, entry, step, fields: fields::read(&fields)? })
-}
-
-fn salvage(terminal: &Terminal) -> Result<(), Trouble> {
-    let told = daemon::salvage(&terminal.data).map_err(|error| Trouble {
-        code: "salvage".into(),
-        zh: format!("没有完成：{error}。服务正在运行时不能进行；请先停止。"),
-        en: format!("Not done: {error}. It cannot be done while the daemon runs; stop it first."),
-    })?;
-    terminal.print(&format!("{told}\n"))
 }

@@ -31,7 +31,9 @@ pub(crate) fn run(terminal: &Terminal, token: &str, name: &MachineId) -> Result<
 
     let keys = Keys::below(data);
     keys.device().map_err(|error| plain("keys", &error))?;
-    if enrolled.founding {
+    // A ledger that was restored without its keys must get them back, not a second ring.
+    let founding = enrolled.founding && !data.join("journal").exists();
+    if founding {
         keys.found().map_err(|error| plain("keys", &error))?;
     }
     let path = config::path(data);
@@ -42,11 +44,11 @@ pub(crate) fn run(terminal: &Terminal, token: &str, name: &MachineId) -> Result<
     let peer = enrolled.identity.peer();
     if terminal.json {
         let told = serde_json::json!({
-            "name": peer.to_string(), "hub": enrolled.hub, "founding": enrolled.founding,
+            "name": peer.to_string(), "hub": enrolled.hub, "founding": founding,
         });
         return terminal.print(&format!("{told}\n"));
     }
-    terminal.print(&farewell(terminal, &peer.to_string(), enrolled.founding, data))
+    terminal.print(&farewell(terminal, &peer.to_string(), founding, data))
 }
 
 fn farewell(terminal: &Terminal, name: &str, founding: bool, data: &Path) -> String {

@@ -18,7 +18,19 @@ fn help_names_the_daily_commands_in_both_languages() {
         let help = run(&["--lang", lang, "--help"]);
         let text = String::from_utf8_lossy(&help.stdout).into_owned();
         assert!(help.status.success(), "{text}");
-        for command in ["enrol", "serve", "add", "step", "find", "figures", "import-json"] {
+        for command in [
+            "enrol",
+            "serve",
+            "add",
+            "step",
+            "find",
+            "figures",
+            "import-json",
+            "backup",
+            "restore",
+            "drill",
+            "repair",
+        ] {
             assert!(text.contains(command), "{lang} help names {command}:\n{text}");
         }
         assert!(text.contains(word), "{text}");

@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 pub use packs::{PackFile, PackView};
 pub use views::{
     ClosingOutcome, ClosingView, ConflictView, CorrectionView, DeviceView, EntryView, KindView,
-    LinkView, NodeView, RefusedView, SpaceView, Status, StepView,
+    LinkView, NodeView, RefusedView, Snapshot, SpaceView, Status, StepView,
 };
 
 /// Most items in one page of an answer, and most records in one import request.
@@ -141,6 +141,8 @@ pub enum Ask {
     Audit {},
     /// Digest of every space.
     Digests {},
+    /// How far the journal reaches, for a backup of it.
+    Snapshot {},
     /// Asks the machine to end its links, for trying out work without a network (`false`), or to
     /// make them again (`true`).
     Online {
@@ -331,6 +333,8 @@ pub enum Answer {
         /// Every space that holds something, with its digest as text.
         digests: BTreeMap<Space, String>,
     },
+    /// To `Snapshot`.
+    Snapshot(Box<Snapshot>),
     /// To `Close`.
     Closed {
         /// The period as written.

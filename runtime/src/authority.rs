@@ -25,7 +25,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer};
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use file::{read_if_present, write_private};
+pub(crate) use file::{create_private, make_private_dir, read_if_present, sync_dir, write_private};
 pub use identity::{Identity, IdentityError, MachineKey};
 pub use leaf::{Leaf, LeafError};
 

@@ -27,6 +27,7 @@ use linli_store::journal::{AppendError, CommitError, Head, ReadError, Record};
 use linli_store::store::Store;
 use linli_store::views::Views;
 
+pub(crate) use notes::{EPOCH as EPOCH_NOTE, RESTORED as RESTORED_NOTE};
 pub use notes::{RefusedHere, RefusedThere};
 pub use quota::TakenToday;
 pub use rows::Row;
@@ -56,6 +57,8 @@ pub struct Books<D: Disk, V: Views> {
     refusals: notes::Refusals,
     /// What desks have handed over today.
     quotas: quota::Quotas,
+    /// Spaces of a restored store in which no peer was met yet.
+    unmet: BTreeSet<Space>,
     /// Entries whose figures are to be measured again, with the document keys that changed.
     touched: BTreeMap<(Space, EntryId), BTreeSet<String>>,
     /// Entries with envelopes of this turn that could not be opened yet.
@@ -135,6 +138,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             acked_dirty: BTreeSet::new(),
             refusals: notes::Refusals::default(),
             quotas: quota::Quotas::new(node_bytes_per_day),
+            unmet: BTreeSet::new(),
             touched: BTreeMap::new(),
             unread: BTreeSet::new(),
             troubles: Vec::new(),
@@ -151,9 +155,10 @@ impl<D: Disk, V: Views> Books<D, V> {
         books
     }
 
-    /// Ends the opening. `fresh_epoch` is used only if the store has none yet.
+    /// Ends the opening. `fresh_epoch` is used if the store has none yet, or if its journal was found
+    /// set back: what peers know of its numbers is about the life before.
     pub fn begin(&mut self, fresh_epoch: [u8; 16]) -> Result<(), AppendError> {
-        if self.epoch == EpochId::default() {
+        if self.epoch == EpochId::default() || self.store.was_set_back() {
             self.epoch = EpochId(fresh_epoch);
             self.store.append_note(notes::EPOCH, &fresh_epoch)?;
         }

@@ -25,7 +25,7 @@ use tokio::time::{sleep, sleep_until};
 
 pub use clock::{CHINA_OFFSET_MINUTES, local_time, now_millis};
 pub use keys::{Keys, KeysError};
-pub use open::{OpenMachineError, Opened, open, salvage, system_entropy};
+pub use open::{OpenMachineError, Opened, open, system_entropy};
 pub use signal::{EXIT_JOURNAL, Ended, until_end};
 
 use crate::ask::{Answer, Ask, Trouble};

@@ -6,6 +6,7 @@
 pub mod ahead;
 pub mod ask;
 pub mod authority;
+pub mod backup;
 pub mod books;
 pub mod config;
 pub mod daemon;

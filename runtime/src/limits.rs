@@ -143,3 +143,28 @@ pub const UNSENT_COUNTED_MAX: usize = 10_000;
 /// Documents that one audit compares with Automerge: about a second. The next audit goes on where
 /// this one stopped.
 pub const AUDIT_DOCUMENTS_MAX: usize = 2_000;
+
+/// Largest file of a backup: a full segment of 64 MiB, the largest commit behind it of 16 MiB and
+/// room. One is held in memory while a backup is read back.
+pub const BACKUP_FILE_BYTES_MAX: u64 = 96 << 20;
+/// Largest manifest of a backup: 400 communities with two spaces each at 200 bytes, and 10,000
+/// segments at 150 bytes, 1.7 MB.
+pub const BACKUP_MANIFEST_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of a sealed backup that are authenticated together.
+pub const BACKUP_CHUNK_BYTES: usize = 64 << 10;
+/// Memory, in KiB, and passes that turn a passphrase into a key: the second choice of RFC 9106 but
+/// for its lanes, about 0.2 s. A file may ask for at most the larger numbers: 1 GiB, 16 passes.
+pub const PASSPHRASE_KIB: u32 = 64 << 10;
+/// See [`PASSPHRASE_KIB`].
+pub const PASSPHRASE_PASSES: u32 = 3;
+/// See [`PASSPHRASE_KIB`].
+pub const PASSPHRASE_KIB_MAX: u32 = 1 << 20;
+/// See [`PASSPHRASE_KIB`].
+pub const PASSPHRASE_PASSES_MAX: u32 = 16;
+const _: () = assert!(PASSPHRASE_KIB <= PASSPHRASE_KIB_MAX);
+const _: () = assert!(PASSPHRASE_PASSES <= PASSPHRASE_PASSES_MAX);
+/// Shortest passphrase, in bytes: four Chinese characters, or twelve letters. The file may lie for
+/// years where others can try.
+pub const PASSPHRASE_BYTES_MIN: usize = 12;
+/// Longest passphrase file that is read.
+pub const PASSPHRASE_BYTES_MAX: usize = 1024;

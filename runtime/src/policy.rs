@@ -36,7 +36,8 @@ pub fn trusts(me: &PeerName, peer: &PeerName) -> bool {
     me.role() == Role::Node && peer.role() == Role::StreetHub && me.street == peer.street
 }
 
-fn community_spaces(node: &PeerName) -> Vec<Space> {
+/// The spaces a node shares with others: the two of its community and its street's board.
+pub(crate) fn community_spaces(node: &PeerName) -> Vec<Space> {
     let (Some(street), Some(community)) = (&node.street, &node.community) else {
         return Vec::new();
     };

@@ -12,6 +12,7 @@ mod devices;
 mod entries;
 mod figures;
 mod packs;
+mod restored;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -237,6 +238,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
         self.books.second_passes();
         self.step(Event::Tick);
+        self.meet_again();
     }
 
     /// Makes the turn durable, and gives what is to be sent. After an error nothing of the turn

@@ -3,6 +3,7 @@
 //!
 //! It refuses to know one program's commands from the other's; those stand in the programs.
 
+mod backup;
 mod closings;
 mod figures;
 mod flags;
@@ -18,6 +19,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+pub use backup::BackupFlags;
 pub use flags::{Common, FigureFlags, at_most_a_page, parse};
 pub use lang::Lang;
 pub use progress::{Progress, waiting};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use linli_domain::id::{CommunityId, DistrictId, EntryId, MachineId, PeerName, StreetId};
-use linli_runtime::terminal::{Common, FigureFlags, at_most_a_page};
+use linli_runtime::terminal::{BackupFlags, Common, FigureFlags, at_most_a_page};
 
 /// 邻里：街道平台 | Linli: the hub of a street office
 #[derive(Debug, Parser)]
@@ -113,8 +113,21 @@ pub(crate) enum Command {
     Audit,
     /// 各空间的摘要，两台一致即内容相同 | Digest of every space; equal means same contents
     Digests,
-    /// 日志损坏而不能启动时，救出完好的部分 | Saves what is sound of a damaged journal
-    Salvage,
+    /// 备份到一个文件并读回核对；有口令才含密钥 | Backs up to one file and verifies it; keys only with a passphrase
+    Backup(BackupFlags),
+    /// 从备份恢复到一个空的数据目录（--data） | Restores a backup into an empty data folder (--data)
+    Restore {
+        #[command(flatten)]
+        backup: BackupFlags,
+        /// 社区的电脑都已不复存在：不等核对，立即可以写入 | All desks are gone for good: write at once
+        #[arg(long)]
+        desks_are_lost: bool,
+    },
+    /// 演练：恢复到临时目录，检查、重算、比对 | Proves a backup: restores it aside, audits, recounts, compares
+    Drill(BackupFlags),
+    /// 停机检查数据，损坏的救出完好部分 | Checks the data at rest and mends what is damaged
+    #[command(alias = "salvage")]
+    Repair,
 }
 
 #[derive(Debug, Args)]

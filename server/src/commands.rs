@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use linli_runtime::ask::{Answer, Ask, EntryView, PackFile, StepForm, Trouble};
-use linli_runtime::daemon;
+use linli_runtime::backup::Layout;
 use linli_runtime::terminal::Terminal;
 
 use crate::cli::{Command, DispatchFlags};
@@ -14,13 +14,27 @@ const LISTED_MAX: usize = 200;
 /// The side move by which a street writes a note into an entry.
 const NOTE_ACTION: &str = "dispatch_note";
 
+/// A hub's data folder, for its backups. Invitations stay out: one that was used since could be
+/// used once more.
+const LAYOUT: Layout = Layout {
+    hub: true,
+    settings: "hub.toml",
+    identity: "identity/identity.pem",
+    secrets: &["identity/identity.pem", "authority/authority.pem", "machines.json"],
+};
+
 /// Does what a command says.
 pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> {
     let ask = match command {
         Command::Init(flags) => return init::run(terminal, &flags),
         Command::Kinds { kind: Some(kind) } => return terminal.show_kind(&kind),
         Command::Figures(flags) => return terminal.show_figures(&flags),
-        Command::Salvage => return salvage(terminal),
+        Command::Backup(flags) => return terminal.backup(LAYOUT, &flags),
+        Command::Restore { backup, desks_are_lost } => {
+            return terminal.restore(LAYOUT, &backup, desks_are_lost);
+        }
+        Command::Drill(flags) => return terminal.drill(LAYOUT, &flags),
+        Command::Repair => return terminal.repair(),
         // The main function runs it, with a runtime of its own.
         Command::Serve => return Ok(()),
         Command::Entries { kind: None, community, state, max, .. } => {
@@ -96,13 +110,4 @@ fn every_ledger(terminal: &Terminal, list: impl Fn(String) -> Ask) -> Result<(),
         }
     }
     terminal.show(&Answer::Entries { entries, next: None })
-}
-
-fn salvage(terminal: &Terminal) -> Result<(), Trouble> {
-    let told = daemon::salvage(&terminal.data).map_err(|error| Trouble {
-        code: "salvage".into(),
-        zh: format!("没有完成：{error}。平台正在运行时不能进行；请先停止。"),
-        en: format!("Not done: {error}. It cannot be done while the hub runs; stop it first."),
-    })?;
-    terminal.print(&format!("{told}\n"))
 }

@@ -18,9 +18,10 @@ fn help_names_the_daily_commands_in_both_languages() {
         let help = run(&["--lang", lang, "--help"]);
         let text = String::from_utf8_lossy(&help.stdout).into_owned();
         assert!(help.status.success(), "{text}");
-        for command in
-            ["init", "serve", "invite", "nodes", "figures", "dispatch", "close", "revoke"]
-        {
+        for command in [
+            "init", "serve", "invite", "nodes", "figures", "dispatch", "close", "revoke", "backup",
+            "restore", "drill", "repair",
+        ] {
             assert!(text.contains(command), "{lang} help names {command}:\n{text}");
         }
         assert!(text.contains(word), "{text}");

@@ -27,6 +27,7 @@ mod record;
 mod salvage;
 mod scan;
 mod segment;
+mod survey;
 mod tail;
 mod walk;
 
@@ -48,6 +49,7 @@ pub use self::record::{Head, Record, link};
 pub(crate) use self::record::{u32_at, u64_at};
 pub use self::salvage::{SalvageError, SalvageReport};
 pub use self::segment::Position;
+pub use self::survey::{Extent, Retrace, Survey};
 pub(crate) use self::walk::Link;
 
 use self::pending::Pending;
@@ -106,6 +108,9 @@ pub enum OpenError {
     /// A salvage was interrupted and could not be finished. Try again once the disk is well.
     #[error("an interrupted salvage could not be finished")]
     Salvage(#[from] Box<SalvageError>),
+    /// A salvage was interrupted. Opening the journal finishes it.
+    #[error("a salvage was interrupted and is not finished yet")]
+    Unfinished,
     /// Written by a newer version of this program. Use that one.
     #[error("the journal has format {version}, newer than this program's {}", segment::VERSION)]
     Newer {

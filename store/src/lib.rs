@@ -12,9 +12,9 @@ pub mod views;
 
 pub use disk::{CrashKeep, Disk, DiskCall, DiskError, MemoryDisk, RealDisk};
 pub use journal::{
-    AppendError, AuditReport, Blocks, Checkpoint, CommitError, Cut, Damage, Flaw, Head, Journal,
-    JournalOptions, Lost, NoBlocks, OpenError, OpenReport, Position, ReadError, Record, Refusal,
-    SalvageError, SalvageReport, link,
+    AppendError, AuditReport, Blocks, Checkpoint, CommitError, Cut, Damage, Extent, Flaw, Head,
+    Journal, JournalOptions, Lost, NoBlocks, OpenError, OpenReport, Position, ReadError, Record,
+    Refusal, Retrace, SalvageError, SalvageReport, Survey, link,
 };
 pub use store::{
     CheckpointError, Opened, RealStore, Rebuild, SalvageRealError, Store, StoreError, StoreOptions,

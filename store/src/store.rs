@@ -41,6 +41,7 @@ pub struct Store<D: Disk, V: Views> {
     replay: Option<Replay>,
     /// Records and notes appended, or records replayed, since the last checkpoint.
     records_since: u64,
+    set_back: bool,
 }
 
 /// How far the views lag behind the journal.
@@ -103,6 +104,11 @@ impl<D: Disk, V: Views> Store<D, V> {
     /// The journal, for heads, spaces, notes and audits.
     pub fn journal(&self) -> &Journal<D> {
         &self.journal
+    }
+
+    /// Whether the journal was found set back when it was opened; see [`OpenReport::set_back`](crate::journal::OpenReport::set_back).
+    pub fn was_set_back(&self) -> bool {
+        self.set_back
     }
 
     /// Ends the store; returns its views. Nothing is written.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use linli_domain::id::{CommunityId, EntryId, Space};
+use linli_domain::id::{CommunityId, EntryId, PeerName, Space};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -41,6 +41,24 @@ pub struct Status {
     pub last_error: Option<String>,
     /// What the store said when it was opened.
     pub store: Vec<String>,
+    /// It was restored from a backup and has not met all it shares with since.
+    #[serde(default)]
+    pub restored: bool,
+}
+
+/// How far a machine's journal reaches, durably: what a backup has to hold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The machine's full name.
+    pub name: PeerName,
+    /// Life of the store, in hex.
+    pub epoch: String,
+    /// Commits.
+    pub commits: u64,
+    /// Each space: number of its last record, its chain value, its digest in hex.
+    pub spaces: BTreeMap<Space, (u64, u64, String)>,
+    /// Segment files with the bytes that count.
+    pub segments: Vec<(String, u64)>,
 }
 
 /// A space in a status.

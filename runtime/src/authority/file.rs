@@ -18,12 +18,17 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = private().open(&fresh)?;
+    let mut file = create_private(&fresh)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     drop(file);
     fs::rename(&fresh, path)?;
     sync_dir(dir)
+}
+
+/// Makes a new file that only its owner can read; one that is there already is an error.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    private().open(path)
 }
 
 /// A file's content; `None` if there is no such file.
@@ -50,26 +55,27 @@ fn private() -> OpenOptions {
     options
 }
 
+/// Makes a directory that only its owner can read, and those above it.
 #[cfg(unix)]
-fn make_private_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 #[cfg(not(unix))]
-fn make_private_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)
 }
 
 /// Makes a rename durable; systems that cannot open a directory keep renames by themselves.
 #[cfg(unix)]
-fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)?.sync_all()
 }
 
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps)] // the same shape as elsewhere
-fn sync_dir(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Small durable facts in the journal's notes: the epoch, who may write, and what was refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use linli_domain::digest::Digest;
 use linli_domain::gate::Refusal;
@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::Books;
 use crate::limits::REFUSED_KEPT_MAX;
 
-pub(super) const EPOCH: &str = "epoch";
+/// Key of the note that holds the store's epoch.
+pub(crate) const EPOCH: &str = "epoch";
+/// Begins the keys of notes that name spaces of a restored store, each until it has been met there.
+pub(crate) const RESTORED: &str = "restored ";
 const AUTHOR: &str = "author ";
 const REFUSED_HERE: &str = "refused-here ";
 const REFUSED_THERE: &str = "refused-there ";
@@ -88,6 +91,9 @@ impl<D: Disk, V: Views> Books<D, V> {
                 let name = String::from_utf8_lossy(&name).into_owned();
                 self.authors.entry(space).or_default().insert(AuthorId(author), name);
             }
+        }
+        for (space, _) in self.notes(RESTORED) {
+            self.unmet.extend(Space::parse(&space));
         }
         for (key, value) in self.notes(REFUSED_HERE) {
             let hash = key.split_once(' ').and_then(|(hash, _)| parse_hex(hash)).map(ChangeHash);
@@ -188,6 +194,20 @@ impl<D: Disk, V: Views> Books<D, V> {
         let value = serde_json::to_vec(&refused).expect("names and texts serialise");
         self.keep_note(&key, &value);
         self.refusals.there.insert(place, refused);
+    }
+
+    /// Spaces of a store that was restored from a backup and has not met a peer in them since.
+    pub fn unmet(&self) -> &BTreeSet<Space> {
+        &self.unmet
+    }
+
+    /// A peer holds what this store holds in a space: whatever came after the backup is here.
+    pub(crate) fn met(&mut self, space: &Space) {
+        if self.unmet.remove(space)
+            && let Err(error) = self.store.remove_note(&format!("{RESTORED}{space}"))
+        {
+            self.troubles.push(super::BooksTrouble::Read(format!("a note: {error}")));
+        }
     }
 
     /// Keeps a fact; one that cannot be kept is a trouble for the log, and is kept in memory.

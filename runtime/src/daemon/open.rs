@@ -1,13 +1,13 @@
 //! Opening a machine on its data folder: the store, then the site on it.
 //!
 //! What the store found is told to people, since a rebuilt view or a cut tail is worth knowing. It
-//! refuses to open a damaged journal; salvaging one is for a person to decide.
+//! refuses to open a damaged journal; repairing one is for a person to decide.
 
 use std::path::Path;
 
 use linli_store::disk::RealDisk;
 use linli_store::journal::{OpenError, ReadError};
-use linli_store::store::{RealStore, SalvageRealError, StoreError, StoreOptions};
+use linli_store::store::{RealStore, StoreError, StoreOptions};
 use linli_store::views::SledViews;
 
 use super::now_millis;
@@ -55,10 +55,10 @@ impl OpenMachineError {
             )) => (
                 "damaged",
                 format!(
-                    "日志有损坏（{damage}）。请先复制整个数据目录，再运行 {program} salvage 救出完好的部分；缺的会从其他电脑补回。"
+                    "日志有损坏（{damage}）。请先复制整个数据目录，再运行 {program} repair 救出完好的部分；缺的会从其他电脑补回。"
                 ),
                 format!(
-                    "The journal is damaged ({damage}). Copy the data folder, then run `{program} salvage`; other machines fill up what is lost."
+                    "The journal is damaged ({damage}). Copy the data folder, then run `{program} repair`; other machines fill up what is lost."
                 ),
             ),
             Self::Store(StoreError::Journal(OpenError::Newer { .. })) => (
@@ -100,15 +100,6 @@ pub fn open(data: &Path, opening: Opening) -> Result<Opened, OpenMachineError> {
     }
     let site = Site::open(opening, store, now_millis())?;
     Ok(Opened { site, notes })
-}
-
-/// Makes a sound journal of the damaged one in `data`, keeping what is intact; says what came of
-/// it. The next start derives the views again, and peers fill up what was lost.
-pub fn salvage(data: &Path) -> Result<String, SalvageRealError> {
-    let report = RealStore::salvage_real(data, StoreOptions::default())?;
-    let kept = format!("kept {} changes and {} notes", report.changes, report.notes);
-    let lost = report.damage.iter().map(|damage| format!("lost: {damage}"));
-    Ok(std::iter::once(kept).chain(lost).collect::<Vec<_>>().join("\n"))
 }
 
 /// The system's randomness, for [`Opening::entropy`].

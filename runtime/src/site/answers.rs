@@ -24,8 +24,10 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 
     fn try_ask(&mut self, ask: Ask) -> Result<Answer, Trouble> {
+        self.check_met(&ask)?;
         match ask {
             Ask::Status {} => Ok(Answer::Status(Box::new(self.status()))),
+            Ask::Snapshot {} => self.snapshot(),
             Ask::Add { kind, id, fields } => {
                 let record = RecordForm { kind, id, fields, steps: Vec::new() };
                 let written = self.add(&record, false).map_err(|error| error.trouble())?;
@@ -290,6 +292,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             unlocked: self.books.ring().is_some(),
             code: self.own_code(),
             ring_code: self.own_ring_code(),
+            restored: !self.books.unmet().is_empty(),
             ..Status::default()
         }
     }

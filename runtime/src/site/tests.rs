@@ -5,6 +5,7 @@ mod closings;
 mod found;
 mod packs;
 mod quota;
+mod restored;
 
 use std::sync::Arc;
 

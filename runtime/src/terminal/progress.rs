@@ -29,6 +29,12 @@ impl Progress {
         Self { bar, began: Instant::now(), shown: false }
     }
 
+    /// Some of a work of unknown size is done.
+    pub fn more(&mut self, bytes: u64) {
+        self.bar.inc_length(bytes);
+        self.add(bytes as usize);
+    }
+
     /// Some items are done.
     pub fn add(&mut self, items: usize) {
         if !self.shown && self.began.elapsed() > PATIENCE && std::io::stderr().is_terminal() {

@@ -116,6 +116,7 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             }
             table.render(columns.max(200))
         }
+        Answer::Snapshot(told) => format!("{} · {}\n", told.name, told.commits),
         Answer::Closed { period, closings } => closings::page(period, closings, lang),
         Answer::Invitation { token, expires } => match lang {
             Lang::Zh => format!(
@@ -184,6 +185,9 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
     if status.links.iter().any(|link| link.resting && !link.agreed) {
         line("限量：", "Limit: ", lang.pick(PUT_OFF.0, PUT_OFF.1));
     }
+    if status.restored {
+        line("恢复：", "Restored: ", lang.pick(RESTORED.0, RESTORED.1));
+    }
     for note in &status.store {
         line("存储：", "Store: ", note);
     }
@@ -214,6 +218,12 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
     let _ = write!(text, "\n{}", listed(&links, columns, none));
     text
 }
+
+/// What a machine that was restored from a backup is told until it has met its peers.
+const RESTORED: (&str, &str) = (
+    "从备份恢复，正等待与对端核对；核对一致之前只能查看。",
+    "From a backup; it waits to meet its peers, and is for reading only until it agrees with them.",
+);
 
 /// What a desk that is put off is told.
 const PUT_OFF: (&str, &str) = (

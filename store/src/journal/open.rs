@@ -14,7 +14,7 @@ use super::scan::{self, End, Passed};
 use super::segment::{self, HEADER_BYTES, Header, Position};
 use super::tail::Tail;
 use super::walk::{Link, Stop};
-use super::{Damage, Flaw, Journal, JournalOptions, OpenError, Pending, salvage};
+use super::{Damage, Flaw, Journal, JournalOptions, OpenError, Pending, SalvageReport, salvage};
 use crate::disk::{Disk, read_full};
 use crate::limits::{PENDING_BYTES_MAX, WINDOW_BYTES};
 
@@ -36,6 +36,18 @@ pub struct OpenReport {
     /// Records that the checkpoint knew and the journal no longer holds: an older copy was put
     /// back, or its end was lost. The store then needs a new epoch.
     pub lost: Vec<Lost>,
+    /// What an interrupted salvage, finished by this open, kept and lost.
+    pub salvaged: Option<SalvageReport>,
+}
+
+impl OpenReport {
+    /// Whether something that was durable may be missing: an older copy was put back, the end was
+    /// lost, or what is intact was written anew. What peers know of this journal's numbers is then
+    /// about another life of it, and the store needs a new epoch.
+    pub fn set_back(&self) -> bool {
+        let cut = self.cut.as_ref().is_some_and(|cut| cut.sealed);
+        self.refused.is_some() || cut || self.salvaged.is_some()
+    }
 }
 
 /// A tail that was cut at open.
@@ -94,8 +106,9 @@ impl<D: Disk> Journal<D> {
         options: JournalOptions,
         checkpoint: Option<Checkpoint>,
     ) -> Result<(Self, OpenReport), OpenError> {
-        salvage::resume(&mut disk, options).map_err(Box::new)?;
-        Self::open_checked(disk, options, checkpoint)
+        let salvaged = salvage::resume(&mut disk, options).map_err(Box::new)?;
+        let (journal, report) = Self::open_checked(disk, options, checkpoint)?;
+        Ok((journal, OpenReport { salvaged, ..report }))
     }
 
     /// As `open_from`, on a disk where no salvage is in progress.
@@ -142,7 +155,7 @@ impl<D: Disk> Journal<D> {
 }
 
 /// Headers of all segments; the last may be absent if its file does not begin with one.
-fn read_headers<D: Disk>(disk: &D, segments: u32) -> Result<Vec<Header>, OpenError> {
+pub(super) fn read_headers<D: Disk>(disk: &D, segments: u32) -> Result<Vec<Header>, OpenError> {
     let mut headers: Vec<Header> = Vec::with_capacity(segments as usize);
     for number in 1..=segments {
         let damaged = |flaw| Err(OpenError::Damaged(Damage { segment: number, offset: 0, flaw }));
@@ -234,7 +247,11 @@ fn judge_headerless<D: Disk>(
 }
 
 /// The ordinals of all intact seals from `offset` on, wherever they stand.
-fn seals_behind<D: Disk>(disk: &D, header: &Header, offset: u64) -> Result<Vec<u64>, OpenError> {
+pub(super) fn seals_behind<D: Disk>(
+    disk: &D,
+    header: &Header,
+    offset: u64,
+) -> Result<Vec<u64>, OpenError> {
     let name = segment::name(header.number);
     let (seed, mut found) = (header.seed(), Vec::new());
     let mut window = vec![0; WINDOW_BYTES as usize];
@@ -300,7 +317,7 @@ fn lost(checkpoint: &Checkpoint, state: &Checkpoint) -> Vec<Lost> {
     lost.collect()
 }
 
-fn stopped(stop: Stop) -> OpenError {
+pub(super) fn stopped(stop: Stop) -> OpenError {
     match stop {
         Stop::Io(error) => OpenError::Io(error),
         Stop::Flaw(damage) => OpenError::Damaged(damage),

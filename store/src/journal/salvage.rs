@@ -51,8 +51,11 @@ pub enum SalvageError {
 
 impl<D: Disk> Journal<D> {
     /// Makes a sound journal of the intact records of a damaged one. No journal may be open on this
-    /// disk.
+    /// disk. One that was interrupted is finished: what it has put aside is all there is.
     pub fn salvage(disk: &mut D, options: JournalOptions) -> Result<SalvageReport, SalvageError> {
+        if let Some(report) = resume(disk, options)? {
+            return Ok(report);
+        }
         let names = disk.list()?;
         for name in names.iter().filter(|name| name.ends_with(DAMAGED)) {
             disk.remove(name)?;
@@ -62,6 +65,11 @@ impl<D: Disk> Journal<D> {
         disk.write_whole(MARKER, &last.to_le_bytes())?;
         finish(disk, options, last)
     }
+}
+
+/// Whether a salvage was interrupted.
+pub(super) fn is_pending<D: Disk>(disk: &D) -> io::Result<bool> {
+    Ok(disk.list()?.iter().any(|name| name == MARKER))
 }
 
 /// Takes up a salvage that was interrupted.

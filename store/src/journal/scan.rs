@@ -67,7 +67,7 @@ pub(crate) fn start<'d, D: Disk + ?Sized>(
     Ok(Walk::from_start(disk, header)?)
 }
 
-fn scan_segment<D: Disk + ?Sized>(
+pub(crate) fn scan_segment<D: Disk + ?Sized>(
     walk: &mut Walk<'_, D>,
     header: &Header,
     state: &mut Checkpoint,

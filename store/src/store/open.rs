@@ -160,6 +160,7 @@ impl<D: Disk, V: Views> Store<D, V> {
             tracing::warn!(%reason, changes, "the views are derived again from the journal");
         }
         let until = journal.checkpoint().commits();
+        let set_back = report.set_back();
         let opened = Opened { replay_changes: report.changes_read, rebuilt, journal: report };
         let replay = (state.commits() < until).then_some(Replay { state, until });
         let store = Self {
@@ -169,6 +170,7 @@ impl<D: Disk, V: Views> Store<D, V> {
             dirty: ViewBatch::new(),
             replay,
             records_since: 0,
+            set_back,
         };
         Ok((store, opened))
     }

@@ -123,6 +123,27 @@ fn an_interrupted_salvage_is_taken_up_by_the_next_open() {
 }
 
 #[test]
+fn an_interrupted_salvage_that_is_asked_for_again_loses_nothing() {
+    let (engine, history) = long_journal();
+    assert!(engine.disk.flip_bit("00000002.seg", 4000));
+    let mut interrupted = 0;
+    for nth in 1..40 {
+        let mut disk = engine.disk.copy();
+        disk.fail(DiskCall::Append, nth);
+        if Journal::salvage(&mut disk, small().journal).is_ok() {
+            continue;
+        }
+        interrupted += 1;
+        disk.crash(CrashKeep::Nothing);
+        Journal::salvage(&mut disk, small().journal).expect("salvage");
+        let (journal, _) = Journal::open(disk, small().journal).expect("sound");
+        assert_eq!(held(&journal).len(), 59, "interrupted at append {nth}");
+        assert!(held(&journal).is_subset(&hashes(&history)));
+    }
+    assert!(interrupted > 5, "{interrupted}");
+}
+
+#[test]
 fn views_are_derived_again_after_a_salvage() {
     let (engine, mut history) = long_journal();
     let (mut store, _) = engine.open(small());
