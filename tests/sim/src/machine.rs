@@ -5,15 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
 use linli_domain::pack::Registry;
 use linli_domain::seal::{DeviceKey, DevicePublicKey, KeyRing};
 use linli_replica::frame::Frame;
-use linli_runtime::site::{OpenSiteError, Opening, Site};
+use linli_runtime::site::{Entropy, OpenSiteError, Opening, Site};
 use linli_store::journal::{JournalOptions, OpenError, ReadError};
 use linli_store::store::{Store, StoreError, StoreOptions};
-use linli_store::{MemoryDisk, MemoryViews};
+use linli_store::{MemoryDisk, MemoryViews, ViewBatch};
 
 use crate::chance::{Chance, Well};
 use crate::medium::{SimDisk, SimViews};
@@ -22,8 +23,6 @@ use crate::planted::Planted;
 
 /// True time when every world begins: 2026-01-01.
 const BEGINS_MS: i64 = 1_767_225_600_000;
-/// Every so many syncs a lying disk lies.
-const LIES_EVERY: u64 = 7;
 
 pub(crate) type SimSite = Site<SimDisk, SimViews>;
 
@@ -43,6 +42,8 @@ pub(crate) struct Machine {
     well_at_start: Well,
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock_off_ms: i64,
+    /// The latest its wall clock has ever shown.
+    pub(crate) wall_ms_max: u64,
     /// What a hub takes from one desk in a day; 0 for all.
     pub(crate) node_bytes_per_day: u64,
     pub(crate) inbox: VecDeque<Input>,
@@ -119,12 +120,13 @@ impl Machine {
             site: None,
             disk: MemoryDisk::new(),
             views: MemoryViews::new(),
-            ring: ring.filter(|_| plan.has_ring),
+            ring,
             device,
             well_at_start: well.copy(),
             well,
             registry,
             clock_off_ms: plan.clock_off_ms,
+            wall_ms_max: 0,
             node_bytes_per_day: plan.node_bytes_per_day,
             inbox: VecDeque::new(),
             turn_planned: false,
@@ -155,25 +157,27 @@ impl Machine {
     /// Starts the program.
     pub(crate) fn start(&mut self, now_ms: u64, planted: Option<Planted>) -> Result<(), NoStart> {
         self.well_at_start = self.well.copy();
-        let lies_every = (planted == Some(Planted::LyingSync)).then_some(LIES_EVERY);
-        let disk = SimDisk { disk: self.disk.clone(), lies_every, syncs: 0 };
-        let torn = planted == Some(Planted::TornViews);
-        let views = SimViews { views: self.views.clone(), torn };
+        let disk = SimDisk { disk: self.disk.clone(), planted, syncs: 0 };
+        let views = SimViews { views: self.views.clone(), planted };
         let options = StoreOptions {
             // Small segments and little memory, so that a short run crosses many borders.
             journal: JournalOptions { segment_bytes: 24 * 1024, tail_bytes: 16 * 1024 },
             ..StoreOptions::default()
         };
-        let (store, _) = Store::open(disk, views, options).map_err(|error| match error {
+        let (mut store, _) = Store::open(disk, views, options).map_err(|error| match error {
             StoreError::Journal(OpenError::Io(_)) => NoStart::Disk,
             error => NoStart::Broken(error.to_string()),
         })?;
+        spoil(&mut store, planted);
         let opening = Opening {
             me: self.name.clone(),
             registry: self.registry.clone(),
             ring: self.ring.clone(),
             device: self.device.clone(),
-            entropy: self.well.entropy(),
+            entropy: match planted {
+                Some(Planted::SystemRandomness) => stray_entropy(),
+                _ => self.well.entropy(),
+            },
             utc_offset_minutes: 480,
             node_bytes_per_day: self.node_bytes_per_day,
         };
@@ -201,4 +205,41 @@ impl Machine {
     pub(crate) fn back_up(&self) -> Backup {
         Backup { disk: self.disk.copy(), views: self.views.copy(), well: self.well_at_start.copy() }
     }
+}
+
+/// What a careless start does to a store before the machine is opened on it.
+fn spoil(store: &mut Store<SimDisk, SimViews>, planted: Option<Planted>) {
+    match planted {
+        Some(Planted::CountedAgain) if !store.replay_done() => {
+            let rows = store.scan(b"c", None, usize::MAX).unwrap_or_default();
+            let mut gone = ViewBatch::new();
+            for (key, _) in rows {
+                gone.delete(key);
+            }
+            store.write(gone);
+        }
+        Some(Planted::RefusalsForgotten) if store.replay_done() => {
+            let keys: Vec<String> = store
+                .journal()
+                .notes_with_prefix("refused-here ")
+                .map(|(key, _)| key.to_owned())
+                .collect();
+            for key in keys {
+                // A note that cannot be removed stays.
+                let _ = store.remove_note(&key);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Bytes that no seed decides.
+fn stray_entropy() -> Entropy {
+    static DRAWN: AtomicU64 = AtomicU64::new(1);
+    Box::new(|into| {
+        for part in into.chunks_mut(8) {
+            let drawn = DRAWN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+            part.copy_from_slice(&drawn[8 - part.len()..]);
+        }
+    })
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything happens in the order of (time, number). It refuses real time, threads and files.
 
+mod careless;
 mod faults;
 mod links;
 mod peace;
@@ -90,7 +91,12 @@ impl World {
             .then(|| Arc::new(crate::packs::leaky()));
         let mut machines: Vec<Machine> = Vec::new();
         for (no, machine) in plan.machines.iter().enumerate() {
-            let ring = machine.name.community.as_ref().and_then(|id| rings.get(id)).cloned();
+            let mut ring = machine.name.community.as_ref().and_then(|id| rings.get(id)).cloned();
+            let mut has_ring = machine.has_ring;
+            if options.planted == Some(Planted::KeyAtTheHub) && no == 0 {
+                (ring, has_ring) = (rings.values().next().cloned(), true);
+            }
+            let ring = ring.filter(|_| has_ring);
             let registry = leaky.as_ref().filter(|_| no == 1).unwrap_or(registry).clone();
             let chance = Chance::new(seed, 100 + no as u64);
             machines.push(Machine::new(machine, ring, chance, registry));
@@ -180,7 +186,8 @@ impl World {
     }
 
     fn second(&mut self, machine: MachineNo, life: u64) {
-        if self.machines[machine].site.is_some() && self.machines[machine].life == life {
+        let dead = self.plants(Planted::DeadTimer) && life > 1;
+        if !dead && self.machines[machine].site.is_some() && self.machines[machine].life == life {
             self.give(machine, Input::Tick);
             self.plan(1_000, Event::Second { machine, life });
         }

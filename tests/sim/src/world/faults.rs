@@ -222,7 +222,7 @@ impl World {
             .machines
             .iter()
             .position(|other| other.name.street == street && other.name.community.is_none());
-        if let Some(hub) = hub {
+        if let Some(hub) = hub.filter(|_| !self.plants(Planted::LostEnrolment)) {
             self.give(hub, Input::Enrolled);
         }
         self.plan(1, Event::Start { machine });
