@@ -25,11 +25,11 @@ use linli_replica::engine::{Effect, Event, LinkId, Replica};
 use linli_replica::frame::{AuthorGrant, Frame};
 use linli_replica::holdings::Holdings as _;
 use linli_store::disk::Disk;
-use linli_store::journal::{AppendError, CommitError, ReadError};
+use linli_store::journal::{AppendError, ReadError};
 use linli_store::store::Store;
 use linli_store::views::Views;
 
-use crate::books::{Books, BooksTrouble, TakenToday};
+use crate::books::{Books, BooksTrouble, TakenToday, TurnError};
 use crate::limits::{CHECKPOINT_EVERY_MILLIS, HALVES_DIRTY_MAX, SLICE_ENTRIES};
 use crate::policy;
 use figures::Keeper;
@@ -112,12 +112,13 @@ impl<D: Disk, V: Views> Site<D, V> {
     ) -> Result<Self, OpenSiteError> {
         let me = opening.me;
         let ring = opening.ring.map(Arc::new);
-        let books = Books::open(store, me.clone(), ring, opening.node_bytes_per_day, now_millis);
+        let mut books =
+            Books::open(store, me.clone(), ring, opening.node_bytes_per_day, now_millis);
         // A new actor at each start: a restored or copied store never writes under an old one.
         let mut start = [0; 8];
         (opening.entropy)(&mut start);
         let actor = ActorId::new(me.author(), start);
-        let keeper = Keeper::load(&books);
+        let keeper = Keeper::load(&mut books);
         let mut site = Self {
             books,
             replica: Replica::new(),
@@ -233,7 +234,7 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// Makes the turn durable, and gives what is to be sent. After an error nothing of the turn
     /// may leave, and the machine must be opened anew.
-    pub fn end_turn(&mut self) -> Result<Vec<Effect>, CommitError> {
+    pub fn end_turn(&mut self) -> Result<Vec<Effect>, TurnError> {
         self.accept_ring();
         self.books.commit()?;
         self.step(Event::TurnEnds);
@@ -295,7 +296,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 
     /// Writes what is left and ends.
-    pub fn close(mut self) -> Result<(), CommitError> {
+    pub fn close(mut self) -> Result<(), TurnError> {
         self.books.commit()?;
         self.write_through();
         self.checkpoint();

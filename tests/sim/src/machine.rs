@@ -24,6 +24,9 @@ use crate::planted::Planted;
 /// True time when every world begins: 2026-01-01.
 const BEGINS_MS: i64 = 1_767_225_600_000;
 
+/// The longest a turn waits for a healthy disk.
+pub(crate) const DISK_MS: u64 = 4;
+
 pub(crate) type SimSite = Site<SimDisk, SimViews>;
 
 /// One machine.
@@ -50,6 +53,14 @@ pub(crate) struct Machine {
     /// A turn stands in the queue.
     pub(crate) turn_planned: bool,
     pub(crate) doom: Option<Doom>,
+    /// Something in its journal is not what was written.
+    pub(crate) rotten: bool,
+    /// The last start cut something off the journal's end.
+    pub(crate) tail_cut: bool,
+    /// Its views fail since they were last opened.
+    pub(crate) views_broken: bool,
+    /// The longest a turn waits for its disk.
+    pub(crate) disk_ms: u64,
     pub(crate) backups: Vec<Backup>,
     /// Counted up at each start: what was on its way to an earlier life is lost.
     pub(crate) life: u64,
@@ -66,6 +77,8 @@ pub(crate) struct Machine {
 pub(crate) enum NoStart {
     /// The disk failed, as it was planned to.
     Disk,
+    /// The journal is not what was written.
+    Damaged(String),
     /// It should have started.
     Broken(String),
 }
@@ -131,6 +144,10 @@ impl Machine {
             inbox: VecDeque::new(),
             turn_planned: false,
             doom: None,
+            rotten: false,
+            tail_cut: false,
+            views_broken: false,
+            disk_ms: DISK_MS,
             backups: Vec::new(),
             life: 0,
             seen: BTreeMap::new(),
@@ -159,15 +176,17 @@ impl Machine {
         self.well_at_start = self.well.copy();
         let disk = SimDisk { disk: self.disk.clone(), planted, syncs: 0 };
         let views = SimViews { views: self.views.clone(), planted };
-        let options = StoreOptions {
-            // Small segments and little memory, so that a short run crosses many borders.
-            journal: JournalOptions { segment_bytes: 24 * 1024, tail_bytes: 16 * 1024 },
-            ..StoreOptions::default()
-        };
-        let (mut store, _) = Store::open(disk, views, options).map_err(|error| match error {
-            StoreError::Journal(OpenError::Io(_)) => NoStart::Disk,
-            error => NoStart::Broken(error.to_string()),
-        })?;
+        let options = StoreOptions { journal: journal_options(), ..StoreOptions::default() };
+        let (mut store, opened) =
+            Store::open(disk, views, options).map_err(|error| match error {
+                StoreError::Journal(OpenError::Io(_)) => NoStart::Disk,
+                StoreError::Journal(OpenError::Damaged(damage)) => {
+                    NoStart::Damaged(damage.to_string())
+                }
+                error => NoStart::Broken(error.to_string()),
+            })?;
+        self.views_broken = false;
+        self.tail_cut = opened.journal.cut.is_some();
         spoil(&mut store, planted);
         let opening = Opening {
             me: self.name.clone(),
@@ -184,6 +203,9 @@ impl Machine {
         let wall_ms = self.wall_ms(now_ms);
         let site = Site::open(opening, store, wall_ms).map_err(|error| match error {
             OpenSiteError::Replay(ReadError::Io(_)) => NoStart::Disk,
+            OpenSiteError::Replay(error @ (ReadError::Damaged { .. } | ReadError::Stretch(_))) => {
+                NoStart::Damaged(error.to_string())
+            }
             error => NoStart::Broken(error.to_string()),
         })?;
         self.site = Some(site);
@@ -205,6 +227,11 @@ impl Machine {
     pub(crate) fn back_up(&self) -> Backup {
         Backup { disk: self.disk.copy(), views: self.views.copy(), well: self.well_at_start.copy() }
     }
+}
+
+/// Small segments and little memory, so that a short run crosses many borders.
+pub(crate) fn journal_options() -> JournalOptions {
+    JournalOptions { segment_bytes: 24 * 1024, tail_bytes: 16 * 1024 }
 }
 
 /// What a careless start does to a store before the machine is opened on it.

@@ -49,6 +49,9 @@ pub(crate) struct Faults {
     pub(crate) slow: bool,
     pub(crate) clocks: bool,
     pub(crate) replays: bool,
+    pub(crate) rot: bool,
+    pub(crate) broken_views: bool,
+    pub(crate) absences: bool,
 }
 
 impl Plan {
@@ -64,7 +67,11 @@ impl Plan {
             slow: chance.percent(50),
             clocks: chance.percent(50),
             replays: chance.percent(25),
+            rot: false,
+            broken_views: chance.percent(30),
+            absences: chance.percent(30),
         };
+        let faults = Faults { rot: !faults.restores && chance.percent(60), ..faults };
         let pause_ms = chance.one_of(&[40, 120, 300]);
         let mut plan = Self { machines: Vec::new(), roads: Vec::new(), faults, pause_ms };
         let communities = match chance.between(0, 9) {

@@ -82,6 +82,12 @@ impl Truth {
             .find(|made| made.by == machine)
     }
 
+    /// Whether some other machine keeps each of these, too.
+    pub(crate) fn is_copied(&self, machine: MachineNo, held: &BTreeSet<ChangeHash>) -> bool {
+        let keeps = |machines: &BTreeSet<MachineNo>| machines.iter().any(|other| *other != machine);
+        held.iter().all(|hash| self.promised.get(hash).is_some_and(keeps))
+    }
+
     /// A machine has told a peer that it refuses a change.
     pub(crate) fn note_refused(&mut self, machine: MachineNo, hash: ChangeHash) {
         self.refused.entry(machine).or_default().insert(hash);

@@ -178,7 +178,9 @@ impl World {
         for (side, late) in wire.sides.iter_mut().zip(&mut self.roads[wire.road].late) {
             lost += side.coming.len() as u64;
             if self.planted == Some(Planted::DeadLinkFrames) {
-                late.extend(side.coming.drain(..).filter(|frame| !matches!(frame, Frame::Hello(_))));
+                late.extend(
+                    side.coming.drain(..).filter(|frame| !matches!(frame, Frame::Hello(_))),
+                );
             }
             side.coming.clear();
         }

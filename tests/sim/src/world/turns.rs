@@ -249,6 +249,7 @@ impl World {
 
     fn after_turn(&mut self, machine: MachineNo) -> Result<(), Violation> {
         let swallow = self.slips(Planted::UntouchedFigures, 10);
+        let views_broken = self.machines[machine].views_broken;
         let lazy = self.peace_since.is_none() && self.weather.one_in(3);
         let name = self.machines[machine].name.clone();
         let at = &mut self.machines[machine];
@@ -269,6 +270,7 @@ impl World {
                 BooksTrouble::Fork { .. } if self.mallory.no().is_some() => {}
                 BooksTrouble::NearQuota { .. } => {}
                 BooksTrouble::PutOff { .. } => self.trace.count("desks put off"),
+                BooksTrouble::View(_) if views_broken => self.trace.count("views found broken"),
                 trouble => {
                     let text = format!("{name} is in trouble: {trouble:?}");
                     return Err(Violation::new(Checker::Sound, text));
@@ -289,7 +291,8 @@ impl World {
             return Ok(());
         }
         let Some(made) = self.truth.unsent(machine) else { return Ok(()) };
-        let text = format!("{} says that a hub has all of its own, but not {}", at.name, made.entry);
+        let text =
+            format!("{} says that a hub has all of its own, but not {}", at.name, made.entry);
         Err(Violation::new(Checker::Durable, text))
     }
 
@@ -339,12 +342,16 @@ impl World {
         space: &Space,
         placed: Placed,
     ) -> Result<(), Violation> {
-        let Placed { origin, item, .. } = placed;
+        let Placed { seq, origin, item } = placed;
         let at = &mut self.machines[machine];
         let name = at.name.clone();
         let hash = item.hash;
         if !at.held.insert(hash) {
-            let text = format!("{name} has {} twice in {space}", short(&hash.0));
+            let text = format!(
+                "{name} has {} of {} twice in {space}, again as {seq}",
+                short(&hash.0),
+                item.entry
+            );
             return Err(Violation::new(Checker::Converged, text));
         }
         if let Some(community) = space.community() {
