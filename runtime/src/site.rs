@@ -84,6 +84,8 @@ pub struct Site<D: Disk, V: Views> {
     actor: ActorId,
     entropy: Entropy,
     utc_offset_minutes: i32,
+    /// The time in the last change made here, in milliseconds since 1970.
+    wrote_at: u64,
     /// Communities of a street hub, or the one of a node.
     hosted: BTreeSet<CommunityId>,
     peers: BTreeMap<LinkId, PeerName>,
@@ -130,6 +132,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             actor,
             entropy: opening.entropy,
             utc_offset_minutes: opening.utc_offset_minutes,
+            wrote_at: 0,
             hosted: me.community.iter().cloned().collect(),
             peers: BTreeMap::new(),
             heard: BTreeMap::new(),
