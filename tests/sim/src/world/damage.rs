@@ -32,12 +32,11 @@ impl World {
         let mut files = at.disk.list().unwrap_or_default();
         files.retain(|name| name.ends_with(SEGMENT));
         let Some(file) = self.fate.pick(&files) else { return Ok(()) };
-        let bytes = at.disk.bytes(file).unwrap_or_default().len() as u64;
-        if bytes == 0 {
-            return Ok(());
-        }
+        let content = at.disk.bytes(file).unwrap_or_default();
+        let Some(last) = content.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
+        let bytes = last as u64 + 1;
         // A journal whose end turned to zeros looks like one that ended there.
-        let pages = bytes.saturating_sub(1) / PAGE_BYTES;
+        let pages = last as u64 / PAGE_BYTES;
         if pages > 0 && self.fate.one_in(4) {
             at.disk.zero_page(file, self.fate.between(0, pages - 1) as usize);
         } else {
