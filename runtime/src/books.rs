@@ -61,6 +61,9 @@ pub struct Books<D: Disk, V: Views> {
     unmet: BTreeSet<Space>,
     /// Entries whose figures are to be measured again, with the document keys that changed.
     touched: BTreeMap<(Space, EntryId), BTreeSet<String>>,
+    /// A view was asked and gave nothing that can be relied on: what was staged since may rest on
+    /// an entry that was taken for empty.
+    views_failed: bool,
     /// Entries with envelopes of this turn that could not be opened yet.
     unread: BTreeSet<(Space, EntryId)>,
     /// What went wrong and cannot be answered to anyone; said once by the shell.
@@ -113,6 +116,17 @@ pub enum BooksTrouble {
     },
 }
 
+/// Why a turn did not become durable. Nothing of it may leave.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnError {
+    /// The journal failed. The next start keeps all that was acknowledged.
+    #[error("the journal could not be written; nothing more is accepted until a restart")]
+    Commit(#[from] CommitError),
+    /// A view failed. The next start derives the views again.
+    #[error("a view could not be read; nothing more is accepted until a restart")]
+    Views,
+}
+
 impl<D: Disk, V: Views> Books<D, V> {
     /// Takes over an opened store. [`Self::replay`] until it gives false comes next, then
     /// [`Self::begin`]. A desk may hand a hub `node_bytes_per_day`; 0 is as many as it has.
@@ -140,6 +154,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             quotas: quota::Quotas::new(node_bytes_per_day),
             unmet: BTreeSet::new(),
             touched: BTreeMap::new(),
+            views_failed: false,
             unread: BTreeSet::new(),
             troubles: Vec::new(),
             ahead: Ahead::default(),
@@ -214,8 +229,14 @@ impl<D: Disk, V: Views> Books<D, V> {
         self.clock.last()
     }
 
-    /// Makes everything staged durable.
-    pub fn commit(&mut self) -> Result<(), CommitError> {
+    /// Makes everything staged durable. After an error the machine must be opened anew.
+    pub fn commit(&mut self) -> Result<(), TurnError> {
+        if self.views_failed {
+            // Empty, they are derived again whatever was wrong; if they cannot be emptied, the next
+            // start finds them broken.
+            let _cleared = self.store.rebuild_views();
+            return Err(TurnError::Views);
+        }
         self.store.commit()?;
         self.read_again();
         Ok(())

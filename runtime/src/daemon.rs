@@ -18,7 +18,6 @@ use std::time::Instant;
 use linli_domain::id::{CommunityId, PeerName, Role};
 use linli_replica::{Effect, LinkId};
 use linli_store::disk::Disk;
-use linli_store::journal::CommitError;
 use linli_store::views::Views;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until};
@@ -29,7 +28,7 @@ pub use open::{OpenMachineError, Opened, open, system_entropy};
 pub use signal::{EXIT_JOURNAL, Ended, until_end};
 
 use crate::ask::{Answer, Ask, Trouble};
-use crate::books::{BooksTrouble, TakenToday};
+use crate::books::{BooksTrouble, TakenToday, TurnError};
 use crate::limits::{
     CALLS_MAX, QUIET_AFTER, TICK, TURN_BYTES_MAX, TURN_INPUTS_MAX, TURN_RECORD_BYTES,
 };
@@ -46,9 +45,10 @@ pub struct Handle {
 /// How a daemon ended.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// A commit failed. The process must leave; the next start keeps all that was acknowledged.
-    #[error("the journal could not be written; nothing more is accepted until a restart")]
-    Commit(#[from] CommitError),
+    /// A turn did not become durable. The process must leave; the next start keeps all that was
+    /// acknowledged.
+    #[error(transparent)]
+    Commit(#[from] TurnError),
     /// The thread panicked; the log says where.
     #[error("the machine's thread broke down; the log says where")]
     Panicked,
@@ -229,7 +229,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
     }
 
     /// One turn; true if it was the last.
-    fn turn(&mut self, first: Input, tick_due: bool) -> Result<bool, CommitError> {
+    fn turn(&mut self, first: Input, tick_due: bool) -> Result<bool, TurnError> {
         self.site.set_now(now_millis());
         let mut owed = Owed::default();
         let mut bytes = 0;

@@ -12,9 +12,11 @@ use linli_domain::id::ChangeHash;
 pub struct Half {
     /// What this machine can read of it.
     pub doc: Doc,
-    /// Hashes of the envelopes taken, in journal order; empty for an open half.
+    /// Hashes of the envelopes taken, in journal order; of an open half, those of the changes in
+    /// `unread`.
     pub seals: Vec<ChangeHash>,
-    /// Places in the journal of envelopes not opened yet, ascending.
+    /// Places in the journal of envelopes not opened yet, ascending; of an open half, of changes
+    /// whose cause a salvage has lost, until a peer sends it again.
     pub unread: Vec<u64>,
 }
 

@@ -87,6 +87,9 @@ pub const REQUEST_BYTES_MAX: usize = 4_096;
 /// A peer's clock may be this far ahead of ours and of all seen before, and is followed; five
 /// minutes are what a badly kept office clock drifts in a year.
 pub const CLOCK_DRIFT_MILLIS_MAX: u64 = 5 * 60 * 1_000;
+/// Changes made in one turn are a millisecond apart, so that no two are the same; they may run ahead
+/// of the clock by this much: 60,000 changes without a pause, more than a minute's imports.
+pub const CHANGE_TIME_AHEAD_MILLIS_MAX: u64 = 60 * 1_000;
 /// Refused changes kept for people to see, here and there each; further ones are refused alike
 /// but not listed. About 200 bytes each.
 pub const REFUSED_KEPT_MAX: usize = 1_000;

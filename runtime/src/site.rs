@@ -26,12 +26,12 @@ use linli_replica::engine::{Effect, Event, LinkId, Replica};
 use linli_replica::frame::{AuthorGrant, Frame};
 use linli_replica::holdings::Holdings as _;
 use linli_store::disk::Disk;
-use linli_store::journal::{AppendError, CommitError, ReadError};
+use linli_store::journal::{AppendError, ReadError};
 use linli_store::store::Store;
 use linli_store::views::Views;
 
 use crate::ahead::Ahead;
-use crate::books::{Books, BooksTrouble, TakenToday};
+use crate::books::{Books, BooksTrouble, TakenToday, TurnError};
 use crate::limits::{CHECKPOINT_EVERY_MILLIS, HALVES_DIRTY_MAX, SLICE_ENTRIES};
 use crate::policy;
 use figures::Keeper;
@@ -86,6 +86,8 @@ pub struct Site<D: Disk, V: Views> {
     actor: ActorId,
     entropy: Entropy,
     utc_offset_minutes: i32,
+    /// The time in the last change made here, in milliseconds since 1970.
+    wrote_at: u64,
     /// Communities of a street hub, or the one of a node.
     hosted: BTreeSet<CommunityId>,
     peers: BTreeMap<LinkId, PeerName>,
@@ -114,12 +116,13 @@ impl<D: Disk, V: Views> Site<D, V> {
     ) -> Result<Self, OpenSiteError> {
         let me = opening.me;
         let ring = opening.ring.map(Arc::new);
-        let books = Books::open(store, me.clone(), ring, opening.node_bytes_per_day, now_millis);
+        let mut books =
+            Books::open(store, me.clone(), ring, opening.node_bytes_per_day, now_millis);
         // A new actor at each start: a restored or copied store never writes under an old one.
         let mut start = [0; 8];
         (opening.entropy)(&mut start);
         let actor = ActorId::new(me.author(), start);
-        let keeper = Keeper::load(&books);
+        let keeper = Keeper::load(&mut books);
         let mut site = Self {
             books,
             replica: Replica::new(),
@@ -131,6 +134,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             actor,
             entropy: opening.entropy,
             utc_offset_minutes: opening.utc_offset_minutes,
+            wrote_at: 0,
             hosted: me.community.iter().cloned().collect(),
             peers: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -243,7 +247,7 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// Makes the turn durable, and gives what is to be sent. After an error nothing of the turn
     /// may leave, and the machine must be opened anew.
-    pub fn end_turn(&mut self) -> Result<Vec<Effect>, CommitError> {
+    pub fn end_turn(&mut self) -> Result<Vec<Effect>, TurnError> {
         self.accept_ring();
         self.books.commit()?;
         self.step(Event::TurnEnds);
@@ -305,7 +309,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 
     /// Writes what is left and ends.
-    pub fn close(mut self) -> Result<(), CommitError> {
+    pub fn close(mut self) -> Result<(), TurnError> {
         self.books.commit()?;
         self.write_through();
         self.checkpoint();

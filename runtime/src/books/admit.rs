@@ -1,6 +1,5 @@
 //! Judging what peers send, before anything of it is durable.
 
-use linli_domain::change::Change;
 use linli_domain::doc::Fit;
 use linli_domain::gate::{self, Refusal};
 use linli_domain::id::{EntryId, PeerName, Role, Space};
@@ -61,6 +60,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             Fit::Fits => {
                 self.stage_from(space, from, item)?;
                 self.apply(space, &item.entry, &change);
+                self.apply_waiting(space, &item.entry);
                 Ok(Admission::Taken)
             }
         }
@@ -199,15 +199,53 @@ impl<D: Disk, V: Views> Books<D, V> {
             return;
         }
         let parsed = gate::parse(&record.bytes, &record.hash);
-        let fits = |change: &Change, books: &mut Self| {
-            books.half(space, entry).doc.check(change) == Ok(Fit::Fits)
-        };
-        match parsed {
-            Ok(change) if fits(&change, self) => self.apply(space, entry, &change),
-            _ => self.troubles.push(BooksTrouble::Read(format!(
+        let fit = parsed.and_then(|change| {
+            let fit = self.half(space, entry).doc.check(&change)?;
+            Ok((change, fit))
+        });
+        match fit {
+            Ok((change, Fit::Fits)) => {
+                self.apply(space, entry, &change);
+                self.apply_waiting(space, entry);
+            }
+            // Only a salvage leaves a journal with a change and without its cause.
+            Ok((_, Fit::Missing(_))) => self.wait_for_cause(record),
+            Ok((_, Fit::Known)) | Err(_) => self.troubles.push(BooksTrouble::Read(format!(
                 "{space} {} {entry}: a durable change does not fit its document",
                 record.seq
             ))),
+        }
+    }
+
+    /// Notes that a durable change is held, and cannot be applied before its cause has come back.
+    fn wait_for_cause(&mut self, record: &Record) {
+        let half = self.half_mut(&record.space, &record.entry);
+        half.seals.push(record.hash);
+        half.unread.push(record.seq);
+        if let Some(book) = self.spaces.get_mut(&record.space) {
+            book.shelf.mark(&record.entry);
+        }
+    }
+
+    /// Applies what waited for the change that was just applied to an open half.
+    fn apply_waiting(&mut self, space: &Space, entry: &EntryId) {
+        loop {
+            let waiting = self.half(space, entry).unread.clone();
+            let mut progress = false;
+            for seq in waiting {
+                let Some(record) = self.record(space, seq) else { continue };
+                let Ok(change) = gate::parse(&record.bytes, &record.hash) else { continue };
+                if self.half(space, entry).doc.check(&change) == Ok(Fit::Fits) {
+                    let half = self.half_mut(space, entry);
+                    half.unread.retain(|at| *at != seq);
+                    half.seals.retain(|hash| *hash != record.hash);
+                    self.apply(space, entry, &change);
+                    progress = true;
+                }
+            }
+            if !progress {
+                return;
+            }
         }
     }
 

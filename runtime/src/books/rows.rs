@@ -40,7 +40,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         let row = match self.store.get(&half_key(space, entry.as_str())) {
             Ok(row) => row,
             Err(error) => {
-                self.troubles.push(BooksTrouble::View(error.to_string()));
+                self.view_failed(error.to_string());
                 None
             }
         };
@@ -48,7 +48,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         match Half::from_row(&row) {
             Ok(half) => half,
             Err(error) => {
-                self.troubles.push(BooksTrouble::View(format!("{entry}: {error}")));
+                self.view_failed(format!("{entry}: {error}"));
                 Half::default()
             }
         }
@@ -68,10 +68,7 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 
     fn peer_rows(&mut self, tag: u8) -> Vec<((PeerName, Space), Vec<u8>)> {
-        let rows = self.store.scan(&[tag], None, usize::MAX).unwrap_or_else(|error| {
-            self.troubles.push(BooksTrouble::View(error.to_string()));
-            Vec::new()
-        });
+        let rows = self.rows(&[tag]);
         let place = |key: &[u8]| {
             let (peer, space) = std::str::from_utf8(key.get(1..)?).ok()?.split_once(' ')?;
             Some((PeerName::parse(peer).ok()?, Space::parse(space).ok()?))
@@ -115,14 +112,23 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 
     /// All rows whose keys begin with `prefix`.
-    pub fn rows(&self, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.store.scan(prefix, None, usize::MAX).unwrap_or_default()
+    pub fn rows(&mut self, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.store.scan(prefix, None, usize::MAX).unwrap_or_else(|error| {
+            self.view_failed(error.to_string());
+            Vec::new()
+        })
+    }
+
+    /// What is staged from now on may rest on rows that were taken for absent: it is not committed.
+    fn view_failed(&mut self, what: String) {
+        self.views_failed = true;
+        self.troubles.push(BooksTrouble::View(what));
     }
 
     /// One row.
     pub fn row(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         self.store.get(key).unwrap_or_else(|error| {
-            self.troubles.push(BooksTrouble::View(error.to_string()));
+            self.view_failed(error.to_string());
             None
         })
     }

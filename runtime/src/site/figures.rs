@@ -33,7 +33,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Reads the kept cells.
-    pub(super) fn load<D: Disk, V: Views>(books: &Books<D, V>) -> Self {
+    pub(super) fn load<D: Disk, V: Views>(books: &mut Books<D, V>) -> Self {
         let mut tally = Tally::default();
         for (key, value) in books.rows(&[CELL]) {
             let cell = CellKey::from_bytes(&key[1..]).ok();

@@ -21,6 +21,7 @@ use crate::ask::{RecordForm, StepForm};
 use crate::edit::{
     Content, Draft, EditError, Puts, check_required, draft_fields, draft_steps, read_fields,
 };
+use crate::limits::CHANGE_TIME_AHEAD_MILLIS_MAX;
 
 /// What an edit came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,9 +160,10 @@ impl<D: Disk, V: Views> Site<D, V> {
         if !within_bounds(&puts) {
             return Err(EditError::TooLarge);
         }
-        let (actor, now) = (self.actor, self.books.now_millis() as i64);
+        let actor = self.actor;
         let mut written = 0;
         for part in puts.chunks(CHANGE_OPS_MAX) {
+            let now = self.change_time();
             let doc = &self.books.half(space, entry).doc;
             let Some(change) = doc.edit(actor, now, part.to_vec()) else { continue };
             if doc.check(&change).is_err() {
@@ -173,6 +175,17 @@ impl<D: Disk, V: Views> Site<D, V> {
             }
         }
         Ok(written)
+    }
+
+    /// A time for a change, never the same twice in a row: a change does not name its entry, so two
+    /// alike in two entries would share one hash, and peers could not compare them.
+    fn change_time(&mut self) -> i64 {
+        let now = self.books.now_millis();
+        let ahead = self.wrote_at.saturating_sub(now);
+        // A clock that was set back is believed again.
+        let goes_on = now <= self.wrote_at && ahead <= CHANGE_TIME_AHEAD_MILLIS_MAX;
+        self.wrote_at = if goes_on { self.wrote_at + 1 } else { now };
+        self.wrote_at as i64
     }
 
     fn stage(&mut self, space: &Space, entry: &EntryId, change: &Change) -> Result<(), EditError> {

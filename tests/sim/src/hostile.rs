@@ -8,9 +8,9 @@ mod craft;
 use std::collections::BTreeSet;
 
 use linli_domain::digest::Digest;
-use linli_domain::id::{ChangeHash, CommunityId, EntryId, EpochId, PeerName, Space};
+use linli_domain::id::{AuthorId, ChangeHash, CommunityId, EntryId, EpochId, PeerName, Space};
 use linli_replica::frame::{
-    Ack, Batch, Cursor, Frame, Hashes, Hello, Item, Ranges, Refused, SpaceState,
+    Ack, AuthorGrant, Batch, Cursor, Frame, Hashes, Hello, Item, Ranges, Refused, SpaceState,
 };
 use linli_replica::holdings::Holdings as _;
 
@@ -24,6 +24,8 @@ pub(crate) struct Mallory {
     no: Option<MachineNo>,
     chance: Chance,
     batches: u64,
+    /// A stranger it has named as an author.
+    stranger: Option<AuthorId>,
 }
 
 /// Something it says.
@@ -38,7 +40,7 @@ pub(crate) struct Prank {
 
 impl Mallory {
     pub(crate) fn new(no: Option<MachineNo>, chance: Chance) -> Self {
-        Self { no, chance, batches: 0 }
+        Self { no, chance, batches: 0, stranger: None }
     }
 
     pub(crate) fn no(&self) -> Option<MachineNo> {
@@ -106,6 +108,9 @@ impl Mallory {
         if self.chance.one_in(8) {
             return Some(self.breach(me));
         }
+        if self.chance.one_in(12) {
+            return Some(self.grant(me));
+        }
         let community = me.community.clone()?;
         let own: Vec<&EntryId> =
             entries.iter().filter(|(id, _)| *id == community).map(|(_, entry)| entry).collect();
@@ -115,7 +120,8 @@ impl Mallory {
         let books = victim.books();
         let held = books.held(&space).digest;
         let chance = &mut self.chance;
-        let mut craft = Craft { chance, me, space: &space, entry: &entry, books, truth };
+        let stranger = self.stranger;
+        let mut craft = Craft { chance, me, space: &space, entry: &entry, books, truth, stranger };
         let (what, items, honest) = if sealed { craft.envelope() } else { craft.change() }?;
         let (crafted, made) = if honest {
             // Whose it is, the world knows.
@@ -138,6 +144,15 @@ impl Mallory {
         let number = self.batches;
         let frame = Frame::Batch(Batch { space, to, number, items, last, held });
         Some(Prank { what, frame, crafted, made })
+    }
+
+    /// Names a stranger as an author, as only a hub may.
+    fn grant(&mut self, me: &PeerName) -> Prank {
+        let author = AuthorId(self.chance.bytes());
+        self.stranger = Some(author);
+        let grant = |space| AuthorGrant { space, author, name: "nobody".to_owned() };
+        let frame = Frame::Authors(spaces_of(me).into_iter().map(grant).collect());
+        Prank { what: "a grant of its own", frame, crafted: Vec::new(), made: Vec::new() }
     }
 
     /// A frame that breaks the rules of a link.

@@ -5,15 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
 use linli_domain::pack::Registry;
 use linli_domain::seal::{DeviceKey, DevicePublicKey, KeyRing};
 use linli_replica::frame::Frame;
-use linli_runtime::site::{OpenSiteError, Opening, Site};
+use linli_runtime::site::{Entropy, OpenSiteError, Opening, Site};
 use linli_store::journal::{JournalOptions, OpenError, ReadError};
 use linli_store::store::{Store, StoreError, StoreOptions};
-use linli_store::{MemoryDisk, MemoryViews};
+use linli_store::{MemoryDisk, MemoryViews, ViewBatch};
 
 use crate::chance::{Chance, Well};
 use crate::medium::{SimDisk, SimViews};
@@ -22,8 +23,9 @@ use crate::planted::Planted;
 
 /// True time when every world begins: 2026-01-01.
 const BEGINS_MS: i64 = 1_767_225_600_000;
-/// Every so many syncs a lying disk lies.
-const LIES_EVERY: u64 = 7;
+
+/// The longest a turn waits for a healthy disk.
+pub(crate) const DISK_MS: u64 = 4;
 
 pub(crate) type SimSite = Site<SimDisk, SimViews>;
 
@@ -43,12 +45,22 @@ pub(crate) struct Machine {
     well_at_start: Well,
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock_off_ms: i64,
+    /// The latest its wall clock has ever shown.
+    pub(crate) wall_ms_max: u64,
     /// What a hub takes from one desk in a day; 0 for all.
     pub(crate) node_bytes_per_day: u64,
     pub(crate) inbox: VecDeque<Input>,
     /// A turn stands in the queue.
     pub(crate) turn_planned: bool,
     pub(crate) doom: Option<Doom>,
+    /// Something in its journal is not what was written.
+    pub(crate) rotten: bool,
+    /// The last start cut something off the journal's end.
+    pub(crate) tail_cut: bool,
+    /// Its views fail since they were last opened.
+    pub(crate) views_broken: bool,
+    /// The longest a turn waits for its disk.
+    pub(crate) disk_ms: u64,
     pub(crate) backups: Vec<Backup>,
     /// Counted up at each start: what was on its way to an earlier life is lost.
     pub(crate) life: u64,
@@ -65,6 +77,8 @@ pub(crate) struct Machine {
 pub(crate) enum NoStart {
     /// The disk failed, as it was planned to.
     Disk,
+    /// The journal is not what was written.
+    Damaged(String),
     /// It should have started.
     Broken(String),
 }
@@ -119,16 +133,21 @@ impl Machine {
             site: None,
             disk: MemoryDisk::new(),
             views: MemoryViews::new(),
-            ring: ring.filter(|_| plan.has_ring),
+            ring,
             device,
             well_at_start: well.copy(),
             well,
             registry,
             clock_off_ms: plan.clock_off_ms,
+            wall_ms_max: 0,
             node_bytes_per_day: plan.node_bytes_per_day,
             inbox: VecDeque::new(),
             turn_planned: false,
             doom: None,
+            rotten: false,
+            tail_cut: false,
+            views_broken: false,
+            disk_ms: DISK_MS,
             backups: Vec::new(),
             life: 0,
             seen: BTreeMap::new(),
@@ -155,31 +174,38 @@ impl Machine {
     /// Starts the program.
     pub(crate) fn start(&mut self, now_ms: u64, planted: Option<Planted>) -> Result<(), NoStart> {
         self.well_at_start = self.well.copy();
-        let lies_every = (planted == Some(Planted::LyingSync)).then_some(LIES_EVERY);
-        let disk = SimDisk { disk: self.disk.clone(), lies_every, syncs: 0 };
-        let torn = planted == Some(Planted::TornViews);
-        let views = SimViews { views: self.views.clone(), torn };
-        let options = StoreOptions {
-            // Small segments and little memory, so that a short run crosses many borders.
-            journal: JournalOptions { segment_bytes: 24 * 1024, tail_bytes: 16 * 1024 },
-            ..StoreOptions::default()
-        };
-        let (store, _) = Store::open(disk, views, options).map_err(|error| match error {
-            StoreError::Journal(OpenError::Io(_)) => NoStart::Disk,
-            error => NoStart::Broken(error.to_string()),
-        })?;
+        let disk = SimDisk { disk: self.disk.clone(), planted, syncs: 0 };
+        let views = SimViews { views: self.views.clone(), planted };
+        let options = StoreOptions { journal: journal_options(), ..StoreOptions::default() };
+        let (mut store, opened) =
+            Store::open(disk, views, options).map_err(|error| match error {
+                StoreError::Journal(OpenError::Io(_)) => NoStart::Disk,
+                StoreError::Journal(OpenError::Damaged(damage)) => {
+                    NoStart::Damaged(damage.to_string())
+                }
+                error => NoStart::Broken(error.to_string()),
+            })?;
+        self.views_broken = false;
+        self.tail_cut = opened.journal.cut.is_some();
+        spoil(&mut store, planted);
         let opening = Opening {
             me: self.name.clone(),
             registry: self.registry.clone(),
             ring: self.ring.clone(),
             device: self.device.clone(),
-            entropy: self.well.entropy(),
+            entropy: match planted {
+                Some(Planted::SystemRandomness) => stray_entropy(),
+                _ => self.well.entropy(),
+            },
             utc_offset_minutes: 480,
             node_bytes_per_day: self.node_bytes_per_day,
         };
         let wall_ms = self.wall_ms(now_ms);
         let site = Site::open(opening, store, wall_ms).map_err(|error| match error {
             OpenSiteError::Replay(ReadError::Io(_)) => NoStart::Disk,
+            OpenSiteError::Replay(error @ (ReadError::Damaged { .. } | ReadError::Stretch(_))) => {
+                NoStart::Damaged(error.to_string())
+            }
             error => NoStart::Broken(error.to_string()),
         })?;
         self.site = Some(site);
@@ -201,4 +227,46 @@ impl Machine {
     pub(crate) fn back_up(&self) -> Backup {
         Backup { disk: self.disk.copy(), views: self.views.copy(), well: self.well_at_start.copy() }
     }
+}
+
+/// Small segments and little memory, so that a short run crosses many borders.
+pub(crate) fn journal_options() -> JournalOptions {
+    JournalOptions { segment_bytes: 24 * 1024, tail_bytes: 16 * 1024 }
+}
+
+/// What a careless start does to a store before the machine is opened on it.
+fn spoil(store: &mut Store<SimDisk, SimViews>, planted: Option<Planted>) {
+    match planted {
+        Some(Planted::CountedAgain) if !store.replay_done() => {
+            let rows = store.scan(b"c", None, usize::MAX).unwrap_or_default();
+            let mut gone = ViewBatch::new();
+            for (key, _) in rows {
+                gone.delete(key);
+            }
+            store.write(gone);
+        }
+        Some(Planted::RefusalsForgotten) if store.replay_done() => {
+            let keys: Vec<String> = store
+                .journal()
+                .notes_with_prefix("refused-here ")
+                .map(|(key, _)| key.to_owned())
+                .collect();
+            for key in keys {
+                // A note that cannot be removed stays.
+                let _ = store.remove_note(&key);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Bytes that no seed decides.
+fn stray_entropy() -> Entropy {
+    static DRAWN: AtomicU64 = AtomicU64::new(1);
+    Box::new(|into| {
+        for part in into.chunks_mut(8) {
+            let drawn = DRAWN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+            part.copy_from_slice(&drawn[8 - part.len()..]);
+        }
+    })
 }

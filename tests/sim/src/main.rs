@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 use clap::Parser;
-use linli_sim::{Definitions, Options, Outcome, Planted, Violation, run, run_twice};
+use linli_sim::{Definitions, Options, Outcome, Planted, Violation, run_twice};
 
 /// Seeds within which every planted bug must be found.
 const PLANTED_SEEDS_MAX: u64 = 1_000;
@@ -64,7 +64,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(name) => match Planted::from_name(name) {
             Some(planted) => Some(planted),
             None => {
-                let names: Vec<&str> = Planted::ALL.iter().map(|planted| planted.name()).collect();
+                let names: Vec<&str> = Planted::ALL.iter().map(|(_, name)| *name).collect();
                 bail!("no planted bug is called `{name}`; there are {}", names.join(", "));
             }
         },
@@ -124,26 +124,25 @@ fn run_many(
 /// Sees that every planted bug is found, and says by which seed.
 fn find_all(cli: &Cli, definitions: &Definitions) -> ExitCode {
     let mut missed = 0;
-    for planted in Planted::ALL {
+    for (planted, name) in Planted::ALL {
         let options = Options { steps: cli.steps, planted: Some(planted) };
         let found = (0..PLANTED_SEEDS_MAX).find_map(|seed| {
-            let outcome = fenced(|| run(seed, &options, definitions));
+            let outcome = fenced(|| run_twice(seed, &options, definitions));
             outcome.violation.map(|violation| (seed, violation))
         });
-        let name = planted.name();
         match found {
             Some((seed, violation)) => {
                 let command = format!("cargo sim --planted {name} --seed {seed}");
                 println!(
-                    "{name:>18}: seed {seed}, {}: {}",
+                    "{name:>20}: seed {seed}, {}: {}",
                     violation.checker.name(),
                     violation.text
                 );
-                println!("{:>18}  {command}", "");
+                println!("{:>20}  {command}", "");
             }
             None => {
                 missed += 1;
-                println!("{name:>18}: NOT FOUND in {PLANTED_SEEDS_MAX} seeds");
+                println!("{name:>20}: NOT FOUND in {PLANTED_SEEDS_MAX} seeds");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What a machine's store stands on: the disk and the views in memory, with the two planted bugs
-//! that live below the store.
+//! What a machine's store stands on: the disk and the views in memory, with the planted bugs that
+//! live below the store.
 //!
 //! It refuses to fail by itself: faults are planned by the world.
 
@@ -9,12 +9,19 @@ use linli_store::disk::Disk;
 use linli_store::views::{ViewBatch, Views, ViewsError};
 use linli_store::{MemoryDisk, MemoryViews};
 
+use crate::planted::Planted;
+
+/// Every so many syncs a lying disk lies.
+const LIES_EVERY: u64 = 7;
+/// What the keys of the owner's rows begin with: of contributions, and of cells.
+const CONTRIBUTIONS: &[u8] = &[1, b'c'];
+const CELLS: &[u8] = &[1, b't'];
+
 /// A disk in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct SimDisk {
     pub(crate) disk: MemoryDisk,
-    /// Every so many syncs one does nothing and says that it did.
-    pub(crate) lies_every: Option<u64>,
+    pub(crate) planted: Option<Planted>,
     pub(crate) syncs: u64,
 }
 
@@ -28,7 +35,8 @@ impl Disk for SimDisk {
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.disk.append(name, bytes)
+        let full = self.planted == Some(Planted::FullDiskIgnored);
+        self.disk.append(name, bytes).or_else(|error| if full { Ok(()) } else { Err(error) })
     }
 
     fn read_at(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
@@ -37,17 +45,21 @@ impl Disk for SimDisk {
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
         self.syncs += 1;
-        if self.lies_every.is_some_and(|every| self.syncs.is_multiple_of(every)) {
-            return Ok(());
+        match self.planted {
+            Some(Planted::LyingSync) if self.syncs.is_multiple_of(LIES_EVERY) => Ok(()),
+            Some(Planted::SyncErrorIgnored) => self.disk.sync(name).or(Ok(())),
+            _ => self.disk.sync(name),
         }
-        self.disk.sync(name)
     }
 
     fn sync_dir(&mut self) -> io::Result<()> {
-        self.disk.sync_dir()
+        if self.planted == Some(Planted::NamesNotSynced) { Ok(()) } else { self.disk.sync_dir() }
     }
 
     fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
+        if self.planted == Some(Planted::TailNotCut) {
+            return Ok(());
+        }
         self.disk.truncate(name, len)
     }
 
@@ -64,12 +76,14 @@ impl Disk for SimDisk {
 #[derive(Debug, Clone)]
 pub(crate) struct SimViews {
     pub(crate) views: MemoryViews,
-    /// Batches are written in two pieces.
-    pub(crate) torn: bool,
+    pub(crate) planted: Option<Planted>,
 }
 
 impl Views for SimViews {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewsError> {
+        if self.planted == Some(Planted::FiguresNotReduced) && key.starts_with(CONTRIBUTIONS) {
+            return Ok(None);
+        }
         self.views.get(key)
     }
 
@@ -83,9 +97,46 @@ impl Views for SimViews {
     }
 
     fn write(&mut self, batch: &ViewBatch) -> Result<(), ViewsError> {
-        if !self.torn {
-            return self.views.write(batch);
+        match self.planted {
+            Some(Planted::TornViews) => self.write_torn(batch),
+            Some(Planted::FiguresNotRemoved) => {
+                let mut kept = ViewBatch::new();
+                for (key, value) in batch.rows() {
+                    if value.is_some() || !key.starts_with(CELLS) {
+                        kept.set(key.to_vec(), value.map(<[u8]>::to_vec));
+                    }
+                }
+                self.views.write(&kept)
+            }
+            _ => self.views.write(batch),
         }
+    }
+
+    fn flush(&mut self) -> Result<(), ViewsError> {
+        if self.planted == Some(Planted::TornViews) { Ok(()) } else { self.views.flush() }
+    }
+
+    fn clear(&mut self) -> Result<(), ViewsError> {
+        let rows = self.views.rows();
+        self.views.clear()?;
+        if self.planted == Some(Planted::ViewsHalfCleared) {
+            let mut left = ViewBatch::new();
+            // The store's own rows begin with 0, the machine's with 1.
+            for (key, value) in rows.into_iter().filter(|(key, _)| key.first() == Some(&1)) {
+                left.put(key, value);
+            }
+            self.views.write(&left)?;
+        }
+        Ok(())
+    }
+
+    fn audit(&self) -> Result<(), ViewsError> {
+        self.views.audit()
+    }
+}
+
+impl SimViews {
+    fn write_torn(&mut self, batch: &ViewBatch) -> Result<(), ViewsError> {
         let half = batch.len() / 2;
         let mut pieces = [ViewBatch::new(), ViewBatch::new()];
         for (at, (key, value)) in batch.rows().enumerate() {
@@ -95,17 +146,5 @@ impl Views for SimViews {
         self.views.write(&first)?;
         self.views.flush()?;
         self.views.write(&second)
-    }
-
-    fn flush(&mut self) -> Result<(), ViewsError> {
-        if self.torn { Ok(()) } else { self.views.flush() }
-    }
-
-    fn clear(&mut self) -> Result<(), ViewsError> {
-        self.views.clear()
-    }
-
-    fn audit(&self) -> Result<(), ViewsError> {
-        self.views.audit()
     }
 }

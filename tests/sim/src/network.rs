@@ -24,6 +24,8 @@ pub(crate) struct Road {
     pub(crate) pace_ms: (u64, u64),
     /// Frames of earlier wires, towards each end.
     pub(crate) past: [VecDeque<Frame>; 2],
+    /// Frames of a cut wire, towards each end, that a planted bug hands to the next one.
+    pub(crate) late: [Vec<Frame>; 2],
 }
 
 /// A link, seen from above.
@@ -57,8 +59,13 @@ pub(crate) struct Side {
 
 impl Road {
     pub(crate) fn new(ends: (MachineNo, MachineNo)) -> Self {
-        let past = [VecDeque::new(), VecDeque::new()];
-        Self { ends: [ends.0, ends.1], blocked_until: 0, pace_ms: FAST, past }
+        Self {
+            ends: [ends.0, ends.1],
+            blocked_until: 0,
+            pace_ms: FAST,
+            past: [VecDeque::new(), VecDeque::new()],
+            late: [Vec::new(), Vec::new()],
+        }
     }
 
     /// Keeps a frame that arrived, to be replayed one day.

@@ -8,9 +8,12 @@ mod forms;
 
 use std::collections::BTreeMap;
 
+use linli_domain::entry::StepId;
+use linli_domain::hlc::Hlc;
 use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
 use linli_domain::seal::{DevicePublicKey, device_code};
 use linli_runtime::ask::{Answer, Ask, EntryView, FigureQuery, RecordForm, StepForm};
+use linli_runtime::limits::CLOCK_DRIFT_MILLIS_MAX;
 use serde_json::Value as Json;
 
 use crate::chance::Chance;
@@ -21,6 +24,9 @@ use crate::machine::{Machine, SimSite};
 const STREET_ACTIONS: [&str; 4] = ["dispatch", "dispatch_note", "street_reply", "arrive"];
 /// Texts this long cross the borders of segments and slow roads.
 const LONG_TEXT_BYTES: usize = 3_000;
+
+/// How far a step may be ahead of its machine's wall: twice what a peer's clock is followed.
+const AHEAD_MS_MAX: u64 = 2 * CLOCK_DRIFT_MILLIS_MAX;
 
 /// The people.
 pub(crate) struct People {
@@ -170,6 +176,10 @@ impl People {
                 .iter()
                 .map(|step| &step.id)
                 .find(|id| !known(id) && last.is_some_and(|last| *id <= last));
+            let fresh = after.steps.iter().map(|step| &step.id).find(|id| !known(id));
+            if let Some(violation) = fresh.and_then(|id| too_far_ahead(at, id, last)) {
+                told.violation = Some(violation);
+            }
             if let (Some(early), Some(last)) = (early, last) {
                 let text = format!(
                     "{} makes step {early} on {}, where it had seen {last}",
@@ -298,6 +308,16 @@ impl People {
     fn date(&mut self) -> String {
         format!("2026-{:02}-{:02}", self.chance.between(1, 3), self.chance.between(1, 28))
     }
+}
+
+/// Causal: a new step's clock is that of the machine's own wall, or stands just behind what the
+/// entry had; nobody's clock is followed over years.
+fn too_far_ahead(at: &Machine, id: &str, last: Option<&String>) -> Option<Violation> {
+    let millis = |id: &str| StepId(id.to_owned()).hlc().map(Hlc::millis);
+    let known = last.and_then(|last| millis(last)).unwrap_or(0).max(at.wall_ms_max);
+    let ahead = millis(id)?.saturating_sub(known);
+    let text = format!("{} makes step {id}, {ahead} ms ahead of all it may go by", at.name);
+    (ahead > AHEAD_MS_MAX).then(|| Violation::new(Checker::Causal, text))
 }
 
 /// An entry as the screen shows it, personal fields masked.

@@ -11,6 +11,13 @@ use crate::truth::MachineNo;
 /// Milliseconds in a day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
+/// The streets of a district.
+const STREETS: [&str; 3] = ["s1", "s2", "s3"];
+/// Communities of the largest world.
+const COMMUNITIES_MAX: u64 = 21;
+/// So many of a hundred worlds have three streets full of communities.
+const LARGE_PERCENT: u64 = 3;
+
 /// The shape of a world.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -49,6 +56,9 @@ pub(crate) struct Faults {
     pub(crate) slow: bool,
     pub(crate) clocks: bool,
     pub(crate) replays: bool,
+    pub(crate) rot: bool,
+    pub(crate) broken_views: bool,
+    pub(crate) absences: bool,
 }
 
 impl Plan {
@@ -64,7 +74,11 @@ impl Plan {
             slow: chance.percent(50),
             clocks: chance.percent(50),
             replays: chance.percent(25),
+            rot: false,
+            broken_views: chance.percent(30),
+            absences: chance.percent(30),
         };
+        let faults = Faults { rot: !faults.restores && chance.percent(60), ..faults };
         let pause_ms = chance.one_of(&[40, 120, 300]);
         let mut plan = Self { machines: Vec::new(), roads: Vec::new(), faults, pause_ms };
         let communities = match chance.between(0, 9) {
@@ -72,9 +86,20 @@ impl Plan {
             6..=8 => 3,
             _ => 4,
         };
-        plan.street(&mut chance, "s1", 0, communities);
-        if chance.one_in(4) {
-            plan.street(&mut chance, "s2", communities, 1);
+        let shares = match chance.between(0, 99) {
+            0..LARGE_PERCENT => {
+                let most = COMMUNITIES_MAX / STREETS.len() as u64;
+                STREETS.map(|_| chance.between(3, most) as usize)
+            }
+            LARGE_PERCENT..27 => [communities, 1, 0],
+            _ => [communities, 0, 0],
+        };
+        let mut first = 0;
+        for (street, share) in STREETS.into_iter().zip(shares).filter(|(_, share)| *share > 0) {
+            plan.street(&mut chance, street, first, share);
+            first += share;
+        }
+        if first > communities {
             let hubs: Vec<MachineNo> = plan.all(Role::StreetHub).collect();
             let district = plan.add("d/-/-/hub");
             plan.roads.extend(hubs.into_iter().map(|hub| (hub, district)));

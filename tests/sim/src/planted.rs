@@ -8,63 +8,151 @@
 pub enum Planted {
     /// People are told that their edit is saved before the commit.
     AckBeforeCommit,
+    /// Frames leave before the commit.
+    FramesBeforeCommit,
+    /// A commit fails, and people are told that their edit is saved.
+    CommitErrorIgnored,
     /// A peer is told that a batch is durable, and the batch is thrown away.
     AckWithoutAdmit,
+    /// The second half of a batch is left out, and the batch is acknowledged.
+    HalfABatch,
     /// The disk says that it has synced, and has not.
     LyingSync,
-    /// A restored machine draws the same random numbers again, and so its old actor id.
-    ActorReuse,
-    /// A frame gets lost inside a link that goes on standing.
-    LostFrame,
-    /// Every peer is believed to hold the same.
-    BlindDigest,
-    /// Some touched entries are not measured again.
-    UntouchedFigures,
+    /// Names of new files are never synced.
+    NamesNotSynced,
+    /// A sync that failed counts as done.
+    SyncErrorIgnored,
+    /// A write that failed on a full disk counts as done.
+    FullDiskIgnored,
+    /// What a crash left behind the last commit is not cut off.
+    TailNotCut,
     /// A checkpoint is written in two pieces, and a crash keeps the first.
     TornViews,
+    /// Views that do not fit the journal are only half cleared.
+    ViewsHalfCleared,
+    /// A restored machine draws the same random numbers again, and so its old actor id.
+    ActorReuse,
+    /// A machine draws from the system, and not from its seed.
+    SystemRandomness,
+    /// A frame gets lost inside a link that goes on standing.
+    LostFrame,
+    /// A frame comes twice.
+    DoubledFrame,
+    /// Frames of a link that is gone are taken for the next one's.
+    DeadLinkFrames,
+    /// A frame is taken for one of another link.
+    CrossedLinks,
+    /// A machine does not hear that a link is gone.
+    LinkNeverLetGo,
+    /// The timer of a machine that was restarted does not run.
+    DeadTimer,
+    /// Every peer is believed to hold the same.
+    BlindDigest,
+    /// The last range of a comparison is left out.
+    RangesOffByOne,
+    /// What is queued for repair is forgotten when its turn comes.
+    RepairsForgotten,
+    /// What was sent counts as held by the hub.
+    BelievedSent,
+    /// A desk that was put off stays so when the limit is raised.
+    LimitStays,
+    /// Some touched entries are not measured again.
+    UntouchedFigures,
+    /// What an entry contributed before is not taken out of the figures.
+    FiguresNotReduced,
+    /// What is replayed after a crash counts once more.
+    CountedAgain,
+    /// Figures that fall to nothing are not removed.
+    FiguresNotRemoved,
     /// One desk's pack puts a phone number into the open half.
     OpenPersonal,
+    /// A sealed change leaves without its envelope.
+    PlainForSealed,
+    /// A hub was given the key of a community.
+    KeyAtTheHub,
     /// The hub takes a desk's word for its community.
     WrongCertificate,
+    /// A hub says to all what it has to say to one.
+    SaidToAll,
+    /// A hub files a change under a second community.
+    FiledTwice,
     /// A machine stages what the gate would refuse.
     GateOff,
+    /// Two changes of one author with one number are both taken.
+    ForksLetIn,
+    /// A step of somebody else may be replaced.
+    StepsRewritten,
+    /// Whoever writes is taken for an author.
+    StrangersWrite,
+    /// Anybody may say who is an author.
+    GrantsFromAnyone,
+    /// The name of an envelope is not compared with its bytes.
+    HashNotCompared,
+    /// A hub is not told of desks that join later.
+    LostEnrolment,
+    /// Refusals are thrown away at a start.
+    RefusalsForgotten,
+    /// A peer's clock is followed, however far it is ahead.
+    ClockFollowed,
 }
 
 impl Planted {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::AckBeforeCommit,
-        Self::AckWithoutAdmit,
-        Self::LyingSync,
-        Self::ActorReuse,
-        Self::LostFrame,
-        Self::BlindDigest,
-        Self::UntouchedFigures,
-        Self::TornViews,
-        Self::OpenPersonal,
-        Self::WrongCertificate,
-        Self::GateOff,
+    /// All of them, with the names they are asked for by.
+    pub const ALL: [(Self, &'static str); 44] = [
+        (Self::AckBeforeCommit, "ack-before-commit"),
+        (Self::FramesBeforeCommit, "frames-before-commit"),
+        (Self::CommitErrorIgnored, "commit-error-ignored"),
+        (Self::AckWithoutAdmit, "ack-without-admit"),
+        (Self::HalfABatch, "half-a-batch"),
+        (Self::LyingSync, "lying-sync"),
+        (Self::NamesNotSynced, "names-not-synced"),
+        (Self::SyncErrorIgnored, "sync-error-ignored"),
+        (Self::FullDiskIgnored, "full-disk-ignored"),
+        (Self::TailNotCut, "tail-not-cut"),
+        (Self::TornViews, "torn-views"),
+        (Self::ViewsHalfCleared, "views-half-cleared"),
+        (Self::ActorReuse, "actor-reuse"),
+        (Self::SystemRandomness, "system-randomness"),
+        (Self::LostFrame, "lost-frame"),
+        (Self::DoubledFrame, "doubled-frame"),
+        (Self::DeadLinkFrames, "dead-link-frames"),
+        (Self::CrossedLinks, "crossed-links"),
+        (Self::LinkNeverLetGo, "link-never-let-go"),
+        (Self::DeadTimer, "dead-timer"),
+        (Self::BlindDigest, "blind-digest"),
+        (Self::RangesOffByOne, "ranges-off-by-one"),
+        (Self::RepairsForgotten, "repairs-forgotten"),
+        (Self::BelievedSent, "believed-sent"),
+        (Self::LimitStays, "limit-stays"),
+        (Self::UntouchedFigures, "untouched-figures"),
+        (Self::FiguresNotReduced, "figures-not-reduced"),
+        (Self::CountedAgain, "counted-again"),
+        (Self::FiguresNotRemoved, "figures-not-removed"),
+        (Self::OpenPersonal, "open-personal"),
+        (Self::PlainForSealed, "plain-for-sealed"),
+        (Self::KeyAtTheHub, "key-at-the-hub"),
+        (Self::WrongCertificate, "wrong-certificate"),
+        (Self::SaidToAll, "said-to-all"),
+        (Self::FiledTwice, "filed-twice"),
+        (Self::GateOff, "gate-off"),
+        (Self::ForksLetIn, "forks-let-in"),
+        (Self::StepsRewritten, "steps-rewritten"),
+        (Self::StrangersWrite, "strangers-write"),
+        (Self::GrantsFromAnyone, "grants-from-anyone"),
+        (Self::HashNotCompared, "hash-not-compared"),
+        (Self::LostEnrolment, "lost-enrolment"),
+        (Self::RefusalsForgotten, "refusals-forgotten"),
+        (Self::ClockFollowed, "clock-followed"),
     ];
 
     /// The name it is asked for by.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::AckBeforeCommit => "ack-before-commit",
-            Self::AckWithoutAdmit => "ack-without-admit",
-            Self::LyingSync => "lying-sync",
-            Self::ActorReuse => "actor-reuse",
-            Self::LostFrame => "lost-frame",
-            Self::BlindDigest => "blind-digest",
-            Self::UntouchedFigures => "untouched-figures",
-            Self::TornViews => "torn-views",
-            Self::OpenPersonal => "open-personal",
-            Self::WrongCertificate => "wrong-certificate",
-            Self::GateOff => "gate-off",
-        }
+        let named = Self::ALL.into_iter().find(|(planted, _)| *planted == self);
+        named.map(|(_, name)| name).expect("every planted bug is in the list")
     }
 
     /// The bug of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|planted| planted.name() == name)
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(planted, _)| planted)
     }
 }

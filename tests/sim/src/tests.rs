@@ -26,6 +26,9 @@ fn seeds_run_twice_without_a_violation() {
         "partitions",
         "frames lost",
         "desks put off",
+        "journals salvaged",
+        "views that break at work",
+        "long absences",
     ] {
         assert!(happened.get(what).is_some_and(|many| *many > 0), "no {what}: {happened:?}");
     }
@@ -39,6 +42,18 @@ fn an_answer_before_the_commit_is_found() {
 #[test]
 fn a_personal_field_in_the_open_half_is_found() {
     assert_found(Planted::OpenPersonal, Checker::Sealed);
+}
+
+#[test]
+fn the_readme_names_every_planted_bug_and_the_seed_that_shows_it() {
+    let readme = include_str!("../../README.md");
+    for (_, name) in Planted::ALL {
+        let rows: Vec<&str> =
+            readme.lines().filter(|line| line.starts_with(&format!("| `{name}` |"))).collect();
+        let [row] = rows[..] else { panic!("{name} has {} rows", rows.len()) };
+        let seed = row.split('|').nth(3).map(str::trim).and_then(|seed| seed.parse::<u64>().ok());
+        assert!(seed.is_some_and(|seed| seed < 1_000), "{row}");
+    }
 }
 
 fn assert_found(planted: Planted, by: Checker) {

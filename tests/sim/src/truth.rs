@@ -26,6 +26,10 @@ pub(crate) struct Truth {
     numbers: BTreeMap<(Space, EntryId, ActorId, u32), ChangeHash>,
     /// Machines that have each change durably, and were not set back since.
     promised: BTreeMap<ChangeHash, BTreeSet<MachineNo>>,
+    /// Changes that some hub has had, whatever became of it since.
+    reached: BTreeSet<ChangeHash>,
+    /// What each machine has told a peer that it refuses.
+    refused: BTreeMap<MachineNo, BTreeSet<ChangeHash>>,
 }
 
 impl Truth {
@@ -64,9 +68,40 @@ impl Truth {
         self.promised.entry(hash).or_default().insert(machine);
     }
 
-    /// A machine was set back to an older state: what it lacks now it no longer promises. Gives
-    /// the number of promises it is let off.
+    /// A hub has a change.
+    pub(crate) fn note_reached(&mut self, hash: ChangeHash) {
+        self.reached.insert(hash);
+    }
+
+    /// A change that a machine made and keeps, and that no hub ever had.
+    pub(crate) fn unsent(&self, machine: MachineNo) -> Option<&Made> {
+        self.promised
+            .iter()
+            .filter(|(hash, machines)| machines.contains(&machine) && !self.reached.contains(*hash))
+            .filter_map(|(hash, _)| self.made.get(hash))
+            .find(|made| made.by == machine)
+    }
+
+    /// Whether some other machine keeps each of these, too.
+    pub(crate) fn is_copied(&self, machine: MachineNo, held: &BTreeSet<ChangeHash>) -> bool {
+        let keeps = |machines: &BTreeSet<MachineNo>| machines.iter().any(|other| *other != machine);
+        held.iter().all(|hash| self.promised.get(hash).is_some_and(keeps))
+    }
+
+    /// A machine has told a peer that it refuses a change.
+    pub(crate) fn note_refused(&mut self, machine: MachineNo, hash: ChangeHash) {
+        self.refused.entry(machine).or_default().insert(hash);
+    }
+
+    /// What a machine has told that it refuses.
+    pub(crate) fn refused(&self, machine: MachineNo) -> impl Iterator<Item = &ChangeHash> {
+        self.refused.get(&machine).into_iter().flatten()
+    }
+
+    /// A machine was set back to an older state: what it lacks now it no longer promises, and what
+    /// it has refused it may have forgotten. Gives the number of promises it is let off.
     pub(crate) fn set_back(&mut self, machine: MachineNo, held: &BTreeSet<ChangeHash>) -> u64 {
+        self.refused.remove(&machine);
         let mut released = 0;
         for (hash, machines) in &mut self.promised {
             if !held.contains(hash) && machines.remove(&machine) {

@@ -2,6 +2,8 @@
 //!
 //! Everything happens in the order of (time, number). It refuses real time, threads and files.
 
+mod careless;
+mod damage;
 mod faults;
 mod links;
 mod peace;
@@ -14,6 +16,8 @@ use linli_domain::id::{CommunityId, PeerName, Role};
 use linli_domain::pack::Registry;
 use linli_domain::seal::{CommunityKey, DevicePublicKey, KeyRing};
 use linli_store::CrashKeep;
+
+use damage::Found;
 
 use crate::Options;
 use crate::chance::Chance;
@@ -47,6 +51,8 @@ pub(crate) struct World {
     queue: BTreeMap<(u64, u64), Event>,
     queued: u64,
     wires_made: u64,
+    /// A journal has rotted: others keep what it lost, and must not lose it, too.
+    rotted: bool,
     /// For delays and breaks of the network.
     weather: Chance,
     /// For what happens next.
@@ -90,7 +96,12 @@ impl World {
             .then(|| Arc::new(crate::packs::leaky()));
         let mut machines: Vec<Machine> = Vec::new();
         for (no, machine) in plan.machines.iter().enumerate() {
-            let ring = machine.name.community.as_ref().and_then(|id| rings.get(id)).cloned();
+            let mut ring = machine.name.community.as_ref().and_then(|id| rings.get(id)).cloned();
+            let mut has_ring = machine.has_ring;
+            if options.planted == Some(Planted::KeyAtTheHub) && no == 0 {
+                (ring, has_ring) = (rings.values().next().cloned(), true);
+            }
+            let ring = ring.filter(|_| has_ring);
             let registry = leaky.as_ref().filter(|_| no == 1).unwrap_or(registry).clone();
             let chance = Chance::new(seed, 100 + no as u64);
             machines.push(Machine::new(machine, ring, chance, registry));
@@ -114,6 +125,7 @@ impl World {
             queue: BTreeMap::new(),
             queued: 0,
             wires_made: 0,
+            rotted: false,
             weather: Chance::new(seed, 5),
             fate: Chance::new(seed, 6),
             communities,
@@ -180,7 +192,8 @@ impl World {
     }
 
     fn second(&mut self, machine: MachineNo, life: u64) {
-        if self.machines[machine].site.is_some() && self.machines[machine].life == life {
+        let dead = self.plants(Planted::DeadTimer) && life > 1;
+        if !dead && self.machines[machine].site.is_some() && self.machines[machine].life == life {
             self.give(machine, Input::Tick);
             self.plan(1_000, Event::Second { machine, life });
         }
@@ -195,7 +208,7 @@ impl World {
         to.inbox.push_back(input);
         if !std::mem::replace(&mut to.turn_planned, true) {
             // The commit before this one may still be on its way to the disk.
-            let wait = self.weather.between(0, 4);
+            let wait = self.weather.between(0, self.machines[machine].disk_ms);
             self.plan(wait, Event::Turn { machine });
         }
     }
@@ -220,10 +233,21 @@ impl World {
                 self.come_back(machine);
                 return Ok(());
             }
-            Err(NoStart::Broken(error)) => {
+            Err(NoStart::Damaged(_)) if self.machines[machine].rotten => {
+                return self.salvage(machine);
+            }
+            Err(NoStart::Broken(error) | NoStart::Damaged(error)) => {
                 let text = format!("{name} does not start: {error}");
                 return Err(Violation::new(Checker::Sound, text));
             }
+        }
+        if self.machines[machine].rotten {
+            match self.finds_rot(machine)? {
+                Found::Damage => return self.salvage(machine),
+                Found::Cut => self.let_off(machine)?,
+                Found::Nothing => {}
+            }
+            self.machines[machine].rotten = false;
         }
         self.read_journal(machine, false)?;
         self.keeps_promises(machine)?;

@@ -1,12 +1,16 @@
 //! Bugs that the simulator found, each as the smallest meeting that shows it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use linli_domain::digest::Digest;
-use linli_domain::id::EpochId;
+use linli_domain::id::{ChangeHash, EpochId};
 use linli_replica::frame::{Batch, Frame, Hello, Item, SpaceState};
 use linli_replica::holdings::{Admission, Holdings as _};
+use linli_store::views::Doubt;
 
 use super::*;
+use crate::books::TurnError;
 
 pub(super) const TWENTY_YEARS_MS: u64 = 20 * 365 * 86_400_000;
 
@@ -114,4 +118,66 @@ fn envelopes_that_come_the_wrong_way_round_in_one_turn_are_both_read() {
     hand_over("d/s/c/a", &mut sites[2], &space, sealed);
     let half = sites[2].books().half(&space, &issue);
     assert_eq!((half.doc.len(), half.unread.len()), (2, 0));
+}
+
+#[test]
+fn two_entries_alike_made_at_one_moment_are_two_changes() {
+    let mut desk = open("d/s/c/a", Some(ring()), 2);
+    let space = Space::Open(community());
+    let before = items(&mut desk, &space).len();
+    for _ in 0..3 {
+        written(add(&mut desk, "issue", json!({"title": "停车"})));
+    }
+    let made = items(&mut desk, &space).split_off(before);
+    let hashes: BTreeSet<ChangeHash> = made.iter().map(|item| item.hash).collect();
+    assert_eq!((made.len(), hashes.len()), (3, 3));
+}
+
+#[test]
+fn an_entry_whose_view_fails_is_not_taken_for_a_new_one() {
+    let store = (MemoryDisk::default(), MemoryViews::default());
+    let open_again = |seed| open_on(store.clone(), "d/s/c/a", Some(ring()), seed, 0);
+    let mut desk = open_again(2);
+    let space = Space::Open(community());
+    let issue = written(add(&mut desk, "issue", json!({"title": "漏水"})));
+    let known = items(&mut desk, &space).into_iter().find(|item| item.entry == issue);
+    let known = known.expect("written above");
+    desk.close().expect("closes");
+    let mut desk = open_again(3);
+    desk.end_turn().expect("commits");
+    store.1.break_with(Doubt::Row);
+    assert_eq!(desk.books().admit(&space, &peer("d/s/-/hub"), &known), Admission::Taken);
+    assert!(matches!(desk.end_turn(), Err(TurnError::Views)));
+    drop(desk);
+    let mut desk = open_again(4);
+    let again = items(&mut desk, &space).into_iter().filter(|item| item.hash == known.hash);
+    assert_eq!(again.count(), 1);
+    assert_eq!(desk.books().admit(&space, &peer("d/s/-/hub"), &known), Admission::Known);
+}
+
+#[test]
+fn a_change_whose_cause_a_salvage_has_lost_waits_for_it() {
+    let mut desk = open("d/s/c/a", Some(ring()), 2);
+    let space = Space::Open(community());
+    let issue = written(add(&mut desk, "issue", json!({"title": "漏水"})));
+    let fields = serde_json::from_value(json!({"title": "漏水了"})).expect("an object");
+    written(desk.ask(Ask::Edit { community: None, entry: issue.clone(), fields }));
+    let mut made = items(&mut desk, &space);
+    made.retain(|item| item.entry == issue);
+    let [cause, change] = &made[..] else { panic!("{made:?}") };
+    // What is left of a journal of both.
+    let (disk, views) = (MemoryDisk::default(), MemoryViews::default());
+    let options = StoreOptions::default();
+    let (mut store, _) = Store::open(disk.clone(), views.clone(), options).expect("an empty store");
+    store.append(&space, 0, &issue, &change.hash, &change.bytes).expect("fits");
+    store.commit().expect("commits");
+    drop(store);
+    let mut desk = open_on((disk, views), "d/s/c/a", Some(ring()), 3, 0);
+    let hub = peer("d/s/-/hub");
+    assert_eq!(desk.books().admit(&space, &hub, change), Admission::Known);
+    assert_eq!(desk.books().admit(&space, &hub, cause), Admission::Taken);
+    desk.end_turn().expect("commits");
+    assert!(desk.take_troubles().is_empty());
+    let half = desk.books().half(&space, &issue);
+    assert_eq!((half.doc.len(), half.seals.len(), half.unread.len()), (2, 0, 0));
 }

@@ -28,6 +28,8 @@ pub(super) struct Craft<'a> {
     pub(super) entry: &'a EntryId,
     pub(super) books: &'a mut Books<SimDisk, SimViews>,
     pub(super) truth: &'a Truth,
+    /// A stranger who was named as an author by somebody who may not.
+    pub(super) stranger: Option<AuthorId>,
 }
 
 /// What it is, the items, and whether they are honest.
@@ -47,7 +49,8 @@ impl Craft<'_> {
             5 => return self.wrong_checksum(me),
             6 | 7 => return self.stolen_name(),
             8 => {
-                let author = AuthorId(self.chance.bytes());
+                let nobody = AuthorId(self.chance.bytes());
+                let author = self.stranger.unwrap_or(nobody);
                 let stranger = self.actor(author);
                 ("an unknown author", self.edit(stranger)?.bytes)
             }

@@ -6,14 +6,18 @@ use super::{Event, World};
 use crate::chance::Well;
 use crate::checkers::{Checker, Violation};
 use crate::hostile::Prank;
-use crate::machine::{Doom, Input, Machine};
+use crate::machine::{DISK_MS, Doom, Input, Machine};
 use crate::network::{FAST, SLOW};
-use crate::plan::draw_clock;
+use crate::plan::{DAY_MS, draw_clock};
 use crate::planted::Planted;
 use crate::truth::MachineNo;
 
 /// Backups an office keeps.
 const BACKUPS_KEPT: usize = 3;
+/// The longest absence that is promised to need no visit.
+const ABSENCE_DAYS_MAX: u64 = 400;
+/// A disk that stalls.
+const SLOW_DISK_MS: u64 = 10_000;
 
 impl World {
     /// One fault, of those this world has.
@@ -26,7 +30,7 @@ impl World {
             self.enrol();
             return Ok(());
         }
-        match self.fate.between(0, 14) {
+        match self.fate.between(0, 20) {
             0 if self.faults.crashes && self.machines[machine].site.is_some() => {
                 self.trace.count("crashes");
                 self.crash(machine)
@@ -68,8 +72,32 @@ impl World {
                 self.trace.count("clocks set");
                 Ok(())
             }
+            14 | 15 if self.faults.rot => self.rot(machine),
+            16 if self.faults.broken_views => {
+                self.break_views(machine);
+                Ok(())
+            }
+            17 if self.faults.absences => self.long_absence(machine),
+            18 if self.faults.slow => {
+                let slow = self.fate.one_in(2);
+                self.machines[machine].disk_ms = if slow { SLOW_DISK_MS } else { DISK_MS };
+                self.trace.count("disks that change their pace");
+                Ok(())
+            }
             _ => self.prank(),
         }
+    }
+
+    /// A machine is off for weeks or months, while the others work on.
+    fn long_absence(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        self.crash(machine)?;
+        let days = self.fate.between(1, ABSENCE_DAYS_MAX);
+        for machine in &mut self.machines {
+            machine.clock_off_ms += days as i64 * DAY_MS;
+        }
+        self.trace.say(self.now_ms, format_args!("{days} days pass"));
+        self.trace.count("long absences");
+        Ok(())
     }
 
     /// Power fails at a machine; it comes back after a while.
@@ -138,6 +166,7 @@ impl World {
         at.drop_site();
         // What a copier takes of a running program's files may end anywhere in a record.
         at.views.crash(0);
+        at.rotten = false;
         let backup = &at.backups[nth];
         at.disk = backup.disk.copy();
         match which_views {
@@ -155,7 +184,11 @@ impl World {
 
     /// Starts a machine that has fewer changes than it promised, and lets it off those. `well` is
     /// what it drew from when the backup was made.
-    fn start_set_back(&mut self, machine: MachineNo, well: Well) -> Result<(), Violation> {
+    pub(super) fn start_set_back(
+        &mut self,
+        machine: MachineNo,
+        well: Well,
+    ) -> Result<(), Violation> {
         let (now_ms, planted) = (self.now_ms, self.planted);
         let at = &mut self.machines[machine];
         let name = at.name.clone();
@@ -163,16 +196,22 @@ impl World {
             let text = format!("{name} does not start from a backup: {error:?}");
             Violation::new(Checker::Sound, text)
         })?;
-        self.read_journal(machine, false)?;
+        self.let_off(machine)?;
         let at = &mut self.machines[machine];
-        let released = self.truth.set_back(machine, &at.held);
-        self.trace.count_by("changes set back", released);
         at.drop_site();
         if self.planted == Some(Planted::ActorReuse) {
             at.well = well;
         }
         at.life += 1;
         self.come_back(machine);
+        Ok(())
+    }
+
+    /// Lets a machine that was set back off what it promised and lacks now.
+    pub(super) fn let_off(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        self.read_journal(machine, false)?;
+        let released = self.truth.set_back(machine, &self.machines[machine].held);
+        self.trace.count_by("changes set back", released);
         Ok(())
     }
 
@@ -222,7 +261,7 @@ impl World {
             .machines
             .iter()
             .position(|other| other.name.street == street && other.name.community.is_none());
-        if let Some(hub) = hub {
+        if let Some(hub) = hub.filter(|_| !self.plants(Planted::LostEnrolment)) {
             self.give(hub, Input::Enrolled);
         }
         self.plan(1, Event::Start { machine });

@@ -122,7 +122,7 @@ impl World {
             return;
         }
         self.trace.count("frames");
-        if self.planted == Some(Planted::LostFrame) && self.weather.one_in(LOST_ONE_IN) {
+        if self.slips(Planted::LostFrame, LOST_ONE_IN) {
             return;
         }
         if self.machines[machine].hostile {
@@ -139,8 +139,14 @@ impl World {
         }
         let is_hello = matches!(frame, Frame::Hello(_));
         self.roads[road].remember(side, &frame);
+        if self.slips(Planted::DoubledFrame, LOST_ONE_IN) {
+            self.give(machine, Input::Frame { wire: number, frame: frame.clone() });
+        }
         self.give(machine, Input::Frame { wire: number, frame });
         if is_hello {
+            for frame in std::mem::take(&mut self.roads[road].late[side]) {
+                self.give(machine, Input::Frame { wire: number, frame });
+            }
             self.replay(number, road, side);
         }
     }
@@ -169,8 +175,13 @@ impl World {
             return;
         }
         let mut lost = 0;
-        for side in &mut wire.sides {
+        for (side, late) in wire.sides.iter_mut().zip(&mut self.roads[wire.road].late) {
             lost += side.coming.len() as u64;
+            if self.planted == Some(Planted::DeadLinkFrames) {
+                late.extend(
+                    side.coming.drain(..).filter(|frame| !matches!(frame, Frame::Hello(_))),
+                );
+            }
             side.coming.clear();
         }
         let knows = [0, 1].map(|side: usize| wire.sides[side].knows);
@@ -194,7 +205,8 @@ impl World {
         let end = &mut wire.sides[side];
         let (machine, life) = (end.machine, end.life);
         let knew = std::mem::replace(&mut end.knows, false);
-        if knew && self.machines[machine].life == life && !self.machines[machine].hostile {
+        let deaf = self.slips(Planted::LinkNeverLetGo, 6);
+        if knew && !deaf && self.machines[machine].life == life && !self.machines[machine].hostile {
             self.give(machine, Input::Down { wire: number });
         }
         self.forget(number);
@@ -233,21 +245,6 @@ impl World {
             .collect();
         for number in on {
             self.cut(number, false);
-        }
-    }
-
-    /// The planted belief that a peer holds what we hold.
-    pub(super) fn blind(&mut self, machine: MachineNo, frame: &mut Frame) {
-        let Some(site) = &self.machines[machine].site else { return };
-        match frame {
-            Frame::Hello(hello) => {
-                for state in &mut hello.spaces {
-                    state.held = site.held(&state.space).digest;
-                }
-            }
-            Frame::Batch(batch) => batch.held = site.held(&batch.space).digest,
-            Frame::Ack(ack) => ack.held = site.held(&ack.space).digest,
-            _ => {}
         }
     }
 }

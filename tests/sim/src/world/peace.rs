@@ -4,8 +4,9 @@ use linli_domain::id::PeerName;
 
 use super::{Event, World};
 use crate::checkers::{Checker, Violation, settled};
-use crate::machine::Input;
+use crate::machine::{DISK_MS, Input};
 use crate::network::{FAST, Road};
+use crate::planted::Planted;
 use crate::truth::MachineNo;
 
 /// All links must agree within this time once faults are over: the longest silence of a dead
@@ -26,6 +27,7 @@ impl World {
         for machine in &mut self.machines {
             machine.disk.heal();
             machine.doom = None;
+            machine.disk_ms = DISK_MS;
         }
         let played_with: Vec<u64> =
             self.wires.iter().filter(|(_, wire)| wire.tampered).map(|(no, _)| *no).collect();
@@ -37,7 +39,14 @@ impl World {
         }
         // An operator who sees desks put off raises the limit, and starts the hub again.
         for machine in 0..self.machines.len() {
-            if std::mem::take(&mut self.machines[machine].node_bytes_per_day) > 0 {
+            let stays = self.plants(Planted::LimitStays);
+            let at = &mut self.machines[machine];
+            if !stays && std::mem::take(&mut at.node_bytes_per_day) > 0 {
+                self.crash(machine)?;
+            }
+        }
+        for machine in 0..self.machines.len() {
+            if self.machines[machine].views_broken {
                 self.crash(machine)?;
             }
         }

@@ -1,15 +1,18 @@
 //! A machine's turn: inputs in, one commit, and only then answers and frames out.
 //!
-//! This is the daemon's loop, told as a story; the planted bugs of a careless daemon are here.
+//! This is the daemon's loop, told as a story. It refuses to judge: the checkers do.
+
+use std::collections::BTreeSet;
 
 use linli_domain::change::Change;
 use linli_domain::gate;
-use linli_domain::id::{ChangeHash, Space};
+use linli_domain::id::{ChangeHash, Role, Space};
 use linli_domain::seal;
 use linli_replica::engine::{Effect, LinkId};
 use linli_replica::frame::{Ack, Batch, Frame, Item};
 use linli_replica::holdings::{Holdings as _, Placed};
 use linli_runtime::books::BooksTrouble;
+use linli_runtime::limits::REFUSED_KEPT_MAX;
 
 use super::World;
 use crate::checkers::{self, Checker, Violation};
@@ -21,15 +24,17 @@ use crate::truth::{MachineNo, Made};
 
 /// Inputs of one turn, as a daemon takes them.
 const TURN_INPUTS_MAX: usize = 256;
+/// A desk is asked what it has not sent once in so many turns.
+const SENT_ASKED_ONE_IN: u32 = 40;
 
 /// What a turn owes to people and peers once it is durable.
 #[derive(Default)]
-struct Owed {
+pub(super) struct Owed {
     told: Vec<Told>,
     /// Batches taken, to be acknowledged.
-    taken: Vec<(u64, Batch)>,
+    pub(super) taken: Vec<(u64, Batch)>,
     /// Acknowledgements made up by a planted bug.
-    made_up: Vec<(u64, Ack)>,
+    pub(super) made_up: Vec<(u64, Ack)>,
 }
 
 impl World {
@@ -40,7 +45,9 @@ impl World {
         }
         let now_ms = self.now_ms;
         let wall_ms = self.machines[machine].wall_ms(now_ms);
-        if let Some(site) = &mut self.machines[machine].site {
+        let at = &mut self.machines[machine];
+        at.wall_ms_max = at.wall_ms_max.max(wall_ms);
+        if let Some(site) = &mut at.site {
             site.set_now(wall_ms);
         }
         let waiting = self.machines[machine].inbox.len().min(TURN_INPUTS_MAX);
@@ -60,6 +67,9 @@ impl World {
         let doom = self.machines[machine].doom.take();
         if doom == Some(Doom::BeforeCommit) {
             self.trace.count("crashes before a commit");
+            if self.plants(Planted::FramesBeforeCommit) {
+                return self.speak_too_early(machine, owed);
+            }
             return self.crash(machine);
         }
         let Some(site) = &mut self.machines[machine].site else { return Ok(()) };
@@ -69,6 +79,9 @@ impl World {
                 self.trace.count("commits that failed");
                 let name = &self.machines[machine].name;
                 self.trace.say(now_ms, format_args!("{name} cannot commit: {error}"));
+                if self.plants(Planted::CommitErrorIgnored) {
+                    return self.release_answers(machine, &mut owed);
+                }
                 return self.crash(machine);
             }
         };
@@ -124,53 +137,6 @@ impl World {
         Ok(())
     }
 
-    fn feed_frame(&mut self, machine: MachineNo, wire: u64, mut frame: Frame, owed: &mut Owed) {
-        if self.planted == Some(Planted::BlindDigest) {
-            self.blind(machine, &mut frame);
-        }
-        if self.planted == Some(Planted::GateOff) {
-            self.stage_unjudged(machine, &frame);
-        }
-        if let Frame::Batch(batch) = &frame {
-            if self.planted == Some(Planted::AckWithoutAdmit) && self.weather.one_in(20) {
-                let held =
-                    self.machines[machine].site.as_ref().map(|s| s.held(&batch.space).digest);
-                let (space, number) = (batch.space.clone(), batch.number);
-                let ack = Ack {
-                    space,
-                    number,
-                    held: held.unwrap_or_default(),
-                    refused: Vec::new(),
-                    again: Vec::new(),
-                    rest_seconds: 0,
-                };
-                owed.made_up.push((wire, ack));
-                owed.taken.push((wire, batch.clone()));
-                return;
-            }
-            owed.taken.push((wire, batch.clone()));
-        }
-        if let Some(site) = &mut self.machines[machine].site {
-            site.frame(LinkId(wire), frame);
-        }
-    }
-
-    /// The planted trust in whatever comes.
-    fn stage_unjudged(&mut self, machine: MachineNo, frame: &Frame) {
-        let Frame::Batch(batch) = frame else { return };
-        let Some(site) = &mut self.machines[machine].site else { return };
-        let books = site.books();
-        for item in batch.items.iter().filter(|item| self.truth.is_crafted(&item.hash)) {
-            if books.half(&batch.space, &item.entry).holds(&item.hash) {
-                continue;
-            }
-            if let Ok(change) = gate::parse(&item.bytes, &item.hash) {
-                // It fits or not: that is the bug.
-                let _ = books.stage_own(&batch.space, &item.entry, &change);
-            }
-        }
-    }
-
     /// Tells people what became of their acts.
     fn release_answers(&mut self, machine: MachineNo, owed: &mut Owed) -> Result<(), Violation> {
         let name = &self.machines[machine].name;
@@ -189,7 +155,7 @@ impl World {
         Ok(())
     }
 
-    fn release_effects(
+    pub(super) fn release_effects(
         &mut self,
         machine: MachineNo,
         effects: Vec<Effect>,
@@ -204,7 +170,8 @@ impl World {
         }
         for effect in effects {
             match effect {
-                Effect::Send { link, frame } => {
+                Effect::Send { link, mut frame } => {
+                    self.missaid(machine, link.0, &mut frame)?;
                     if let Frame::Ack(ack) = &frame {
                         self.note_acked(machine, link.0, ack, &mut taken)?;
                     }
@@ -245,6 +212,9 @@ impl World {
                     );
                     return Err(Violation::new(Checker::Orderly, text));
                 }
+                if is_named_so(&ack.space, &item) {
+                    self.truth.note_refused(machine, item.hash);
+                }
                 continue;
             }
             if ack.again.contains(&item.hash) {
@@ -278,7 +248,8 @@ impl World {
     }
 
     fn after_turn(&mut self, machine: MachineNo) -> Result<(), Violation> {
-        let swallow = self.planted == Some(Planted::UntouchedFigures) && self.weather.one_in(10);
+        let swallow = self.slips(Planted::UntouchedFigures, 10);
+        let views_broken = self.machines[machine].views_broken;
         let lazy = self.peace_since.is_none() && self.weather.one_in(3);
         let name = self.machines[machine].name.clone();
         let at = &mut self.machines[machine];
@@ -299,13 +270,30 @@ impl World {
                 BooksTrouble::Fork { .. } if self.mallory.no().is_some() => {}
                 BooksTrouble::NearQuota { .. } => {}
                 BooksTrouble::PutOff { .. } => self.trace.count("desks put off"),
+                BooksTrouble::View(_) if views_broken => self.trace.count("views found broken"),
                 trouble => {
                     let text = format!("{name} is in trouble: {trouble:?}");
                     return Err(Violation::new(Checker::Sound, text));
                 }
             }
         }
-        checkers::memory_bounded(&name, site)
+        checkers::memory_bounded(&name, site)?;
+        self.says_what_is_sent(machine)
+    }
+
+    /// Durable: a desk that says that nothing of its own waits has handed all of it to a hub.
+    fn says_what_is_sent(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        let at = &mut self.machines[machine];
+        let Some(site) = at.site.as_mut().filter(|_| at.name.role() == Role::Node) else {
+            return Ok(());
+        };
+        if !self.weather.one_in(SENT_ASKED_ONE_IN) || site.books().unsent() > 0 {
+            return Ok(());
+        }
+        let Some(made) = self.truth.unsent(machine) else { return Ok(()) };
+        let text =
+            format!("{} says that a hub has all of its own, but not {}", at.name, made.entry);
+        Err(Violation::new(Checker::Durable, text))
     }
 
     /// Reads what is new in a machine's journal, and holds it against the truth. After a commit
@@ -354,12 +342,16 @@ impl World {
         space: &Space,
         placed: Placed,
     ) -> Result<(), Violation> {
-        let Placed { origin, item, .. } = placed;
+        let Placed { seq, origin, item } = placed;
         let at = &mut self.machines[machine];
         let name = at.name.clone();
         let hash = item.hash;
         if !at.held.insert(hash) {
-            let text = format!("{name} has {} twice in {space}", short(&hash.0));
+            let text = format!(
+                "{name} has {} of {} twice in {space}, again as {seq}",
+                short(&hash.0),
+                item.entry
+            );
             return Err(Violation::new(Checker::Converged, text));
         }
         if let Some(community) = space.community() {
@@ -394,6 +386,9 @@ impl World {
             return Err(Violation::new(Checker::Invented, text));
         }
         self.truth.promise(machine, hash);
+        if self.machines[machine].name.role() != Role::Node {
+            self.truth.note_reached(hash);
+        }
         if let Some(change) = self.opened(machine, space, &item.entry, &item.bytes, hash) {
             let first = self.truth.note_number(space, &item.entry, change.actor, change.seq, hash);
             if let Some(first) = first {
@@ -428,13 +423,30 @@ impl World {
         gate::parse(&plain, &gate::hash_of(&plain)?).ok()
     }
 
-    /// Durable: everything a machine promised is in its journal.
+    /// Durable: everything a machine promised is in its journal, and what it said that it refuses
+    /// is on its list.
     pub(super) fn keeps_promises(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        self.keeps_refusals(machine)?;
         let at = &self.machines[machine];
         let Some(hash) = self.truth.broken_promise(machine, &at.held) else { return Ok(()) };
         let entry = self.truth.made(&hash).map_or_else(String::new, |made| made.entry.to_string());
         let text =
             format!("{} has lost {} of {entry}, which it kept before", at.name, short(&hash.0));
+        Err(Violation::new(Checker::Durable, text))
+    }
+}
+
+impl World {
+    fn keeps_refusals(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        let at = &mut self.machines[machine];
+        let Some(site) = &mut at.site else { return Ok(()) };
+        let listed: BTreeSet<ChangeHash> =
+            site.books().refused_here().map(|(hash, _)| hash).collect();
+        let forgotten = self.truth.refused(machine).find(|hash| !listed.contains(*hash));
+        let Some(hash) = forgotten.filter(|_| listed.len() < REFUSED_KEPT_MAX) else {
+            return Ok(());
+        };
+        let text = format!("{} has forgotten that it refused {}", at.name, short(&hash.0));
         Err(Violation::new(Checker::Durable, text))
     }
 }
