@@ -350,7 +350,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
                     tracing::warn!(what, "a view could not be written; the next start rebuilds it");
                 }
                 BooksTrouble::Pack(what) => {
-                    tracing::warn!(what, "a published pack is not in force")
+                    tracing::warn!(what, "a published pack is not in force");
                 }
                 BooksTrouble::Fork { entry, from } => {
                     tracing::warn!(%entry, %from, "one machine's identity is used twice");
