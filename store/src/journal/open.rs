@@ -230,20 +230,25 @@ fn judge_tail<D: Disk>(
     Ok(Cut { at, bytes, sealed, kept_as })
 }
 
-/// Decides about a last segment without a header: damage if it holds anything sealed.
+/// Decides about a last segment without a header: damage if a commit after its first is sealed.
+/// Of the first, a crash may have kept the seal and not the header.
 fn judge_headerless<D: Disk>(
     disk: &mut D,
     number: u32,
     state: &Checkpoint,
 ) -> Result<Option<Cut>, OpenError> {
     let header = Header { number, commits: state.link.commits, chain: state.link.chain };
-    if !seals_behind(disk, &header, HEADER_BYTES as u64)?.is_empty() {
+    let seals = seals_behind(disk, &header, HEADER_BYTES as u64)?;
+    let next = state.link.commits + 1;
+    if seals.iter().any(|ordinal| *ordinal > next) {
         let damage = Damage { segment: number, offset: 0, flaw: Flaw::Header };
         return Err(OpenError::Damaged(damage));
     }
     let bytes = scan::used_after(disk, number, 0)?;
     let at = Position { segment: number, offset: 0 };
-    Ok((bytes > 0).then_some(Cut { at, bytes, sealed: false, kept_as: None }))
+    let sealed = seals.contains(&next);
+    let kept_as = if sealed { Some(keep_aside(disk, at, bytes)?) } else { None };
+    Ok((bytes > 0).then_some(Cut { at, bytes, sealed, kept_as }))
 }
 
 /// The ordinals of all intact seals from `offset` on, wherever they stand.

@@ -228,6 +228,8 @@ impl World {
         match outcome {
             Ok(()) => {}
             Err(NoStart::Disk) => {
+                // It may have cut a tail off before the disk failed.
+                self.machines[machine].tail_cut = true;
                 self.trace.count("starts that failed");
                 self.machines[machine].disk.crash(CrashKeep::Everything);
                 self.come_back(machine);
