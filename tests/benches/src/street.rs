@@ -6,9 +6,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
-use linli_demo::office::{Programs, Street};
-use linli_runtime::ask::{Ask, FigureQuery};
+use anyhow::{Context as _, bail, ensure};
+use linli_demo::office::{Programs, Street, until};
+use linli_runtime::ask::{Answer, Ask, FigureQuery};
 use tokio::task::{JoinSet, block_in_place};
 
 use crate::counter;
@@ -28,8 +28,6 @@ const LIVE_EDITS: usize = 300;
 /// Edits in a stream, and the entries they go round.
 const STREAM_EDITS: usize = 5_000;
 const STREAM_ENTRIES: usize = 200;
-/// A link that went down is forgotten by the hub within this time.
-const PARTING: Duration = Duration::from_millis(50);
 
 /// A hub and the two desks.
 struct Office {
@@ -115,23 +113,24 @@ impl Office {
         let address = self.near.hub.clone();
         let mut times = Vec::new();
         for _ in 0..RECONNECTS {
-            self.near.hang_up().await;
-            tokio::time::sleep(PARTING).await;
+            self.part().await?;
             let began = Instant::now();
             self.near.dial(&address);
             self.near.until("both agree again", Desk::agrees).await?;
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }
         measured.add("W3.ms", quantile(&mut times, 0.5));
-        self.near.hang_up().await;
-        tokio::time::sleep(PARTING).await;
+        self.part().await?;
         let (counted_address, count) = counter::forward(address.clone()).await?;
         let traffic = self.near.traffic();
         let before = traffic.sent() + traffic.received();
         self.near.dial(&counted_address.to_string());
         self.near.until("both agree once more", Desk::agrees).await?;
         // What follows agreement, such as settings of the connection, belongs to it.
-        tokio::time::sleep(PARTING).await;
+        let hub = self.hub()?;
+        for process in [hub, std::process::id()] {
+            block_in_place(|| cpu_at_rest(process))?;
+        }
         let traffic = self.near.traffic();
         measured.add("W3.inner", (traffic.sent() + traffic.received() - before) as f64 / 1e3);
         measured.add("W3.up", count.up() as f64 / 1e3);
@@ -140,6 +139,21 @@ impl Office {
         self.near.hang_up().await;
         self.near.dial(&address);
         self.near.until("the link stands again", Desk::agrees).await
+    }
+
+    /// Brings the link of the near desk down, and waits until the hub has seen it go.
+    async fn part(&mut self) -> anyhow::Result<()> {
+        self.near.hang_up().await;
+        let near = format!("/{COMMUNITY}/near");
+        block_in_place(|| {
+            until("the hub has seen the desk go", || {
+                let Answer::Nodes { nodes } = self.street.hub.ask(&Ask::Nodes {})? else {
+                    bail!("a hub lists its machines")
+                };
+                let linked = nodes.iter().any(|n| n.connected && n.name.ends_with(&near));
+                Ok((!linked).then_some(()))
+            })
+        })
     }
 
     async fn reconnect_with_news(&mut self, measured: &mut Measured) -> anyhow::Result<()> {
