@@ -68,6 +68,8 @@ pub trait Holdings {
     fn cursor(&self, peer: &PeerName, space: &Space) -> Option<Cursor>;
     /// Remembers how far; need not be durable.
     fn set_cursor(&mut self, peer: &PeerName, space: &Space, cursor: Cursor);
+    /// How far a peer holds our journal, as was last noted; 0 if it never was.
+    fn acked(&self, peer: &PeerName, space: &Space) -> u64;
     /// Remembers that a peer holds everything up to this place; need not be durable.
     fn set_acked(&mut self, peer: &PeerName, space: &Space, seq: u64);
     /// Digest of the changes this machine has refused for good from a peer.

@@ -44,6 +44,9 @@ pub(crate) struct Session {
     pace: Pace,
     /// Ticks for which the peer was asked to rest: until then a difference is no news.
     asked_to_rest: u32,
+    /// The peer's place in our journal is not known: until both agree, nothing more counts as held by
+    /// it.
+    unsure: bool,
     /// Ranges are to be compared once this turn is durable: what is only staged has no place yet.
     comparison_due: bool,
     /// Ranges were compared since the last tick: repairs wait until all answers are in.
@@ -78,6 +81,7 @@ impl Session {
             repair: BTreeSet::new(),
             pace: Pace::default(),
             asked_to_rest: 0,
+            unsure: false,
             comparison_due: false,
             comparing: false,
             differs_for_ticks: 0,
@@ -135,6 +139,10 @@ impl Session {
                 same_journal.then_some(cursor.seq)
             }
         };
+        // A peer that was set back may lack what it once acknowledged.
+        let acked = holdings.acked(&self.peer, &self.space).min(start.unwrap_or(0));
+        holdings.set_acked(&self.peer, &self.space, acked);
+        self.unsure = start.is_none();
         self.sent = start.unwrap_or(ours.head);
         self.told = start.unwrap_or(0);
         self.comparison_due = start.is_none();
@@ -214,6 +222,8 @@ impl Session {
         }
         if self.agrees(holdings) {
             self.differs_for_ticks = 0;
+            self.unsure = false;
+            holdings.set_acked(&self.peer, &self.space, held.head);
             self.tell_cursor(link, holdings, effects);
             return;
         }
@@ -324,7 +334,10 @@ impl Session {
                 self.pace.bounced(batch.number, self.number);
             }
         }
-        holdings.set_acked(&self.peer, &self.space, self.acked(batch.end));
+        self.unsure = self.unsure && !self.agrees(holdings);
+        if !self.unsure {
+            holdings.set_acked(&self.peer, &self.space, self.acked(batch.end));
+        }
         Ok(())
     }
 

@@ -125,6 +125,9 @@ impl Holdings for Memory {
     fn set_cursor(&mut self, peer: &PeerName, _: &Space, cursor: Cursor) {
         self.cursors.insert(peer.clone(), cursor);
     }
+    fn acked(&self, peer: &PeerName, _: &Space) -> u64 {
+        self.acked.get(peer).copied().unwrap_or_default()
+    }
     fn set_acked(&mut self, peer: &PeerName, _: &Space, seq: u64) {
         self.acked.insert(peer.clone(), seq);
     }
@@ -198,6 +201,16 @@ fn turns(
 /// Connects two sides, plays until both fall silent, ticking now and then; returns frames sent
 /// by each.
 fn meet(left: &mut Side, right: &mut Side, link: u64) -> (Vec<Frame>, Vec<Frame>) {
+    meet_watched(left, right, link, |_, _| {})
+}
+
+/// As [`meet`]; `watch` looks at both after each round.
+fn meet_watched(
+    left: &mut Side,
+    right: &mut Side,
+    link: u64,
+    watch: impl Fn(&Side, &Side),
+) -> (Vec<Frame>, Vec<Frame>) {
     let link = LinkId(link);
     let mut said = (Vec::new(), Vec::new());
     let mut inboxes = link_up(left, right, link);
@@ -209,6 +222,10 @@ fn meet(left: &mut Side, right: &mut Side, link: u64) -> (Vec<Frame>, Vec<Frame>
             inboxes = [vec![Event::Tick], vec![Event::Tick]];
         }
         inboxes = turns([left, right], link, inboxes, &mut said);
+        // Before the hellos were heard, a peer may have lost what it acknowledged.
+        if round > 0 {
+            watch(left, right);
+        }
     }
     for me in [left, right] {
         let agreed = me.engine.standings(&me.memory).iter().all(|standing| standing.agreed);
@@ -216,6 +233,17 @@ fn meet(left: &mut Side, right: &mut Side, link: u64) -> (Vec<Frame>, Vec<Frame>
         me.engine.step(Hlc(0), Event::LinkDown { link }, &mut me.memory, &mut Vec::new());
     }
     said
+}
+
+/// What counts as held by a peer is held by it, or was refused by it for good.
+fn assert_acked_is_held(me: &Side, peer: &Side) {
+    let acked = me.memory.acked.get(&peer.name).copied().unwrap_or_default() as usize;
+    let held = peer.memory.set();
+    let refused = me.memory.refused_by.get(&peer.name);
+    for placed in &me.memory.log[..acked] {
+        let is_refused = refused.is_some_and(|all| all.contains(&placed.item.hash));
+        assert!(held.contains(&number(&placed.item)) || is_refused, "{placed:?} of {acked}");
+    }
 }
 
 #[test]
@@ -250,6 +278,22 @@ fn a_restored_backup_gets_back_what_it_lost_and_keeps_what_it_writes() {
     meet(&mut left, &mut right, 2);
     assert_eq!(left.memory.set(), right.memory.set());
     assert_eq!(left.memory.set().len(), 3_040);
+}
+
+#[test]
+fn what_a_peer_lost_does_not_count_as_held_by_it() {
+    let (mut left, mut right) = (side("a", 1), side("b", 2));
+    left.memory.write_all((0..6_000).map(|number| number * 100));
+    meet(&mut left, &mut right, 1);
+    assert_eq!(left.memory.acked[&right.name], 6_000);
+    right.memory.log.truncate(5_000);
+    right.memory.cursors.clear();
+    meet_watched(&mut left, &mut right, 2, |left, right| {
+        assert_acked_is_held(left, right);
+        assert_acked_is_held(right, left);
+    });
+    assert_eq!(right.memory.set().len(), 6_000);
+    assert_eq!(left.memory.acked[&right.name], 6_000, "known again at the end");
 }
 
 #[test]

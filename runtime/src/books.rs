@@ -446,6 +446,10 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
         }
     }
 
+    fn acked(&self, peer: &PeerName, space: &Space) -> u64 {
+        self.acked.get(&(peer.clone(), space.clone())).copied().unwrap_or_default()
+    }
+
     fn set_acked(&mut self, peer: &PeerName, space: &Space, seq: u64) {
         let key = (peer.clone(), space.clone());
         if self.acked.insert(key.clone(), seq) != Some(seq) {
