@@ -1,7 +1,7 @@
 //! The bounds of frames, windows and waiting rooms, with their arithmetic.
 
 /// Most changes in one batch.
-pub const BATCH_ITEMS_MAX: usize = 512;
+pub const BATCH_ITEMS_MAX: usize = 500;
 /// Most change bytes in one batch, before compression. Eight batches in flight are 4 MB a link.
 pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 /// Batches sent and not yet acknowledged, per space and link.

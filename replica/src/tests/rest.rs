@@ -173,7 +173,7 @@ fn another_link_begins_before_what_was_put_off_and_compares_nothing() {
     assert_eq!(pair.seconds_until_agreed(), 0);
     let again: usize = sent(&from_left).iter().sum();
     let lacking = pair.left.memory.log.len() - 700;
-    assert!(again < lacking + 512, "{again} changes sent for {lacking}");
+    assert!(again < lacking + BATCH_ITEMS_MAX, "{again} changes sent for {lacking}");
 }
 
 #[test]

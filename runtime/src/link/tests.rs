@@ -295,7 +295,8 @@ async fn a_message_or_frame_beyond_the_bounds_closes_the_link() {
         })),
     };
     let items = wire::encode(batch(BATCH_ITEMS_MAX + 1, b"x"));
-    let too_many = WireError::TooMany { what: "items", count: 513, max: BATCH_ITEMS_MAX };
+    let too_many =
+        WireError::TooMany { what: "items", count: BATCH_ITEMS_MAX + 1, max: BATCH_ITEMS_MAX };
     for (envelope, error) in [
         (body(MESSAGE_BYTES_MAX), WireError::Message),
         (parts, WireError::Message),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use linli_domain::entry::Entry;
 use linli_domain::id::{CommunityId, EntryId, Space};
-use linli_domain::pack::{Class, Kind};
+use linli_domain::pack::{Class, IdRule, Kind};
 use linli_domain::value::Value;
 use linli_domain::workflow::{Progress, fold};
 use linli_store::disk::Disk;
@@ -17,6 +17,9 @@ use crate::limits::SLICE_ENTRIES;
 
 /// What stands in place of a personal field that was not asked for with a reason.
 const MASK: &str = "•••";
+
+/// Letters of a drawn or keyed id by which it is found: fewer are too often in a name or number.
+const ID_LETTERS_MIN: usize = 6;
 
 /// How much of an entry a reader gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,10 +273,19 @@ fn matches(kind: &Kind, entry: &Entry, words: &[String]) -> bool {
             hay.push('\n');
         }
     }
-    if let Some(id) = &entry.id {
-        hay.push_str(&id.as_str().to_lowercase());
+    let id = entry.id.as_ref().map(|id| id.as_str().to_lowercase()).unwrap_or_default();
+    words.iter().all(|word| hay.contains(word.as_str()) || names_id(kind, &id, word))
+}
+
+/// Whether a word names an id. One made of fields is read like them; of a drawn or keyed one, whose
+/// letters say nothing, its beginning must be given.
+fn names_id(kind: &Kind, id: &str, word: &str) -> bool {
+    if matches!(kind.id, IdRule::From(_)) {
+        return id.contains(word);
     }
-    words.iter().all(|word| hay.contains(word.as_str()))
+    let bare = id.split_once('/').map_or(id, |(_, bare)| bare);
+    id.starts_with(word) && word.contains('/')
+        || word.len() >= ID_LETTERS_MIN && bare.starts_with(word)
 }
 
 fn to_json(value: &Value) -> Json {
@@ -285,5 +297,30 @@ fn to_json(value: &Value) -> Json {
         Value::Float(number) => Json::from(*number),
         Value::Text(text) => Json::from(text.as_str()),
         Value::Bytes(_) => Json::from(value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linli_domain::pack::Registry;
+
+    use super::*;
+
+    #[test]
+    fn letters_of_an_id_that_says_nothing_are_not_found_by_chance() {
+        let registry = Registry::builtin();
+        let household = registry.kind("household").unwrap();
+        let found = |words: &str| {
+            let id = EntryId::parse("household/b54xl5oih3lh5n2ov6ymwhrx7z").unwrap();
+            let entry = Entry { id: Some(id), ..Entry::default() };
+            let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            matches(household, &entry, &words)
+        };
+        assert!(!found("b5") && !found("oih3lh5n") && !found("household"));
+        assert!(found("b54xl5") && found("household/b54x"));
+        let grid = registry.kind("grid").unwrap();
+        let id = EntryId::parse("grid/cao-xi-b5").unwrap();
+        let entry = Entry { id: Some(id), ..Entry::default() };
+        assert!(matches(grid, &entry, &["b5".to_owned()]), "an id made of fields");
     }
 }

@@ -181,7 +181,8 @@ fn the_largest_batch_fits_a_message() {
 #[test]
 fn an_item_too_many_is_refused() {
     let batch = sent_batch(batch_of(BATCH_ITEMS_MAX + 1, b"x"));
-    let error = WireError::TooMany { what: "items", count: 513, max: BATCH_ITEMS_MAX };
+    let error =
+        WireError::TooMany { what: "items", count: BATCH_ITEMS_MAX + 1, max: BATCH_ITEMS_MAX };
     assert_eq!(received(batch), Err(error));
 }
 
