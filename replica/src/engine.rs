@@ -82,7 +82,7 @@ pub struct Standing {
     pub agreed: bool,
     /// Changes of ours that the peer has not acknowledged yet.
     pub unsent: u64,
-    /// The peer takes nothing from us for now; what waits goes on by itself later.
+    /// The peer has asked for rest; what waits goes on by itself after it.
     pub resting: bool,
 }
 

@@ -41,7 +41,7 @@ pub enum Admission {
     Known,
     /// Something it depends on is not here yet; nothing was kept.
     Missing,
-    /// Its sender has used up what it may send for now; nothing was kept. It may come again after
+    /// Its sender has used up what it may send today; nothing was kept. It may come again after
     /// so many seconds.
     Later(u32),
     /// It is refused for good; kept in quarantine.

@@ -83,7 +83,7 @@ impl Pace {
         self.mode == Mode::Free
     }
 
-    /// The peer takes nothing for now, as far as is known.
+    /// The peer has asked for rest, and has not yet taken anything since.
     pub(crate) fn is_resting(&self) -> bool {
         matches!(self.mode, Mode::Rests(_) | Mode::Asks)
     }

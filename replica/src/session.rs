@@ -36,7 +36,7 @@ pub(crate) struct Session {
     refused_by_peer: Digest,
     /// The peer has said that it has nothing more for now.
     heard_last: bool,
-    /// The peer was told that we have nothing more for now.
+    /// The peer was told that all we hold has been sent.
     said_last: bool,
     /// Changes of ours the peer lacks, by place: sent oldest first, so that causes come first.
     repair: BTreeSet<u64>,
@@ -107,7 +107,7 @@ impl Session {
         waiting + under_way as u64 + self.repair.len() as u64
     }
 
-    /// The peer takes nothing from us for now.
+    /// The peer has asked us for rest.
     pub(crate) fn is_resting(&self) -> bool {
         self.pace.is_resting()
     }

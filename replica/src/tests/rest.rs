@@ -1,4 +1,4 @@
-//! A peer that takes nothing for now is left alone, and in the end nothing is missing.
+//! A peer that asks for rest is left alone, and in the end nothing is missing.
 
 use super::*;
 use crate::engine::Standing;
