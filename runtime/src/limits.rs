@@ -108,10 +108,9 @@ pub const MEGABYTE: u64 = 1_000_000;
 pub const HALVES_WARM_MAX: usize = 8_192;
 /// Halves that may differ from their rows before rows are written even under load: 40 MB.
 pub const HALVES_DIRTY_MAX: usize = 20_000;
-/// Between two checkpoints that nothing but an idle moment calls for: one holds the machine up for
-/// some 30 ms, which the edits of a busy minute should meet seldom. A restart applies again what
+/// Between two checkpoints that nothing but an idle moment calls for. A restart applies again what
 /// came since; how much that may be, the store bounds.
-pub const CHECKPOINT_EVERY_MILLIS: u64 = 5_000;
+pub const CHECKPOINT_EVERY_MILLIS: u64 = 1_000;
 /// Background work begins once nothing has come for so long: longer than the answer to a frame
 /// takes in an office's network. While more comes it waits, up to `HALVES_DIRTY_MAX`.
 pub const QUIET_AFTER: Duration = Duration::from_millis(3);

@@ -258,6 +258,7 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// One slice of background work: figures, rows, a checkpoint. True if there is more.
     pub fn idle(&mut self) -> bool {
+        self.land(false);
         let measured = self.measure_touched(SLICE_ENTRIES);
         let wrote = self.write_rows(SLICE_ENTRIES);
         if measured || wrote || self.measure_again(SLICE_ENTRIES) {
@@ -265,7 +266,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
         let since = self.books.now_millis().abs_diff(self.checkpointed_at);
         if since >= CHECKPOINT_EVERY_MILLIS && self.books.store.checkpoint_useful() {
-            self.checkpoint();
+            self.checkpoint_behind();
         }
         false
     }
@@ -278,8 +279,10 @@ impl<D: Disk, V: Views> Site<D, V> {
             self.write_rows(SLICE_ENTRIES * 2);
         }
         if self.books.store.checkpoint_due() {
+            // Memory holds one that is on its way and what came since, and no more.
+            self.land(true);
             self.write_through();
-            self.checkpoint();
+            self.checkpoint_behind();
         }
     }
 
@@ -366,11 +369,30 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// All rows must have been written: the views then stand for the whole journal.
     fn checkpoint(&mut self) {
+        self.last_rows();
+        if let Err(error) = self.books.store.checkpoint() {
+            self.books.trouble(BooksTrouble::View(error.to_string()));
+        }
+    }
+
+    /// As [`Self::checkpoint`], while the machine goes on.
+    fn checkpoint_behind(&mut self) {
+        self.last_rows();
+        if let Err(error) = self.books.store.checkpoint_behind() {
+            self.books.trouble(BooksTrouble::View(error.to_string()));
+        }
+    }
+
+    fn last_rows(&mut self) {
         self.checkpointed_at = self.books.now_millis();
         let mut rows = self.heard_rows();
         rows.extend(self.books.intake_rows());
         self.books.write(rows);
-        if let Err(error) = self.books.store.checkpoint() {
+    }
+
+    /// Hears what became of a checkpoint on its way; with `wait`, once it has ended.
+    fn land(&mut self, wait: bool) {
+        if let Err(error) = self.books.store.landed(wait) {
             self.books.trouble(BooksTrouble::View(error.to_string()));
         }
     }

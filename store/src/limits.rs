@@ -60,6 +60,10 @@ pub const ROW_BYTES_MAX: usize = 8 << 20;
 /// blob, which sled never syncs, from 128 KiB on: 17 x (6 KiB + a key) is below 113 KiB.
 pub const ROW_PIECE_BYTES: usize = 6 << 10;
 
+/// Rows that sled is given at a time while somebody may want to read: about 0.3 ms. A batch of more
+/// is written down first, so that it can be finished after a crash.
+pub const PIECE_ROWS: usize = 32;
+
 /// Cache given to sled; its memory is about twice that.
 pub const CACHE_BYTES: u64 = 32 << 20;
 

@@ -11,10 +11,13 @@
 //!   appends anything. A checkpoint in the middle of a replay is exact too.
 //! - Views that are absent, damaged, of another version or of another journal are cleared with one
 //!   line in the log, and the replay begins at the first record. Nothing else is lost by that.
+//! - [`Store::checkpoint_behind`] does the same while its owner goes on; its rows are kept in memory
+//!   until [`Store::landed`] has said that they are durable.
 //! - A checkpoint may be called when the rows of every committed (or replayed) record were written.
 //!
 //! It refuses to know what a row means.
 
+mod behind;
 mod manifest;
 mod open;
 mod rows;
@@ -38,6 +41,8 @@ pub struct Store<D: Disk, V: Views> {
     views_version: u32,
     /// Rows that changed since the last checkpoint, by their stored keys.
     dirty: ViewBatch,
+    /// A checkpoint on its way to the disk.
+    landing: Option<behind::Landing>,
     replay: Option<Replay>,
     /// Records and notes appended, or records replayed, since the last checkpoint.
     records_since: u64,
@@ -112,7 +117,9 @@ impl<D: Disk, V: Views> Store<D, V> {
     }
 
     /// Ends the store; returns its views. Nothing is written.
-    pub fn into_views(self) -> V {
+    pub fn into_views(mut self) -> V {
+        // What did not land is derived again.
+        let _landed = self.views.landed(true);
         self.views
     }
 
@@ -166,6 +173,7 @@ impl<D: Disk, V: Views> Store<D, V> {
     /// to derive them again on request.
     pub fn rebuild_views(&mut self) -> Result<(), StoreError> {
         self.views.clear()?;
+        self.landing = None;
         self.dirty = ViewBatch::new();
         self.records_since = 0;
         self.journal.rebuild_places()?;
@@ -176,11 +184,13 @@ impl<D: Disk, V: Views> Store<D, V> {
         Ok(())
     }
 
-    /// Writes changed rows, index and manifest as one batch and makes them durable.
+    /// Writes changed rows, index and manifest as one batch and makes them durable, after waiting
+    /// for a checkpoint that was begun before.
     pub fn checkpoint(&mut self) -> Result<(), CheckpointError> {
         if self.journal.has_pending() {
             return Err(CheckpointError::Uncommitted);
         }
+        self.landed(true)?;
         let state = match &self.replay {
             Some(replay) => &replay.state,
             None => self.journal.checkpoint(),

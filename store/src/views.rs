@@ -4,6 +4,8 @@
 //! - `write` is atomic: after a crash all of a batch is there or none, and never a later batch
 //!   without an earlier one.
 //! - Rows are durable once `flush` has returned; what was written since may or may not survive.
+//! - `begin` writes and flushes a batch while its owner goes on. Until `landed` has said so, reads
+//!   of its rows give the old ones, the new ones or some of each, and a crash keeps all or none.
 //! - A row is returned as it was written or not at all: every row carries a checksum, and anything
 //!   doubtful is [`ViewsError::Broken`], upon which the owner clears the views and derives them
 //!   again from the journal.
@@ -17,7 +19,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-pub use self::memory::MemoryViews;
+pub use self::memory::{Begun, MemoryViews};
 pub use self::sled::SledViews;
 
 /// A key and its value.
@@ -37,6 +39,13 @@ pub trait Views: Send {
 
     /// Makes everything written durable.
     fn flush(&mut self) -> Result<(), ViewsError>;
+
+    /// Begins to write a batch and to make it durable. Waits for one that was begun before.
+    fn begin(&mut self, batch: Arc<ViewBatch>) -> Result<(), ViewsError>;
+
+    /// Whether nothing is on its way to the disk any more; with `wait`, once it is not. The error
+    /// is that of the batch begun last, and is said once.
+    fn landed(&mut self, wait: bool) -> Result<bool, ViewsError>;
 
     /// Removes every row, durably; also the way back from `Broken`.
     fn clear(&mut self) -> Result<(), ViewsError>;

@@ -60,6 +60,11 @@ impl Places {
         ((self.first_block..).zip(whole.map(encode_block)), rest)
     }
 
+    /// Number of the first block that is not whole.
+    pub(crate) fn first_unfinished(&self) -> u64 {
+        self.first_block + (self.held.len() / BLOCK_RECORDS) as u64
+    }
+
     /// Drops every block before `block`, which the views now hold.
     pub(crate) fn forget_before(&mut self, block: u64) {
         let blocks = usize::try_from(block.saturating_sub(self.first_block)).unwrap_or(usize::MAX);

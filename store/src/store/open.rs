@@ -168,6 +168,7 @@ impl<D: Disk, V: Views> Store<D, V> {
             views,
             views_version: options.views_version,
             dirty: ViewBatch::new(),
+            landing: None,
             replay,
             records_since: 0,
             set_back,

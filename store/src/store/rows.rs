@@ -1,6 +1,10 @@
-//! The owner's rows: changed ones in memory over those in the views.
+//! The owner's rows: changed ones in memory over those that are being written, over those in the
+//! views.
 //!
 //! It refuses to write; a checkpoint does.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
 
 use super::{Store, manifest};
 use crate::disk::Disk;
@@ -10,7 +14,8 @@ impl<D: Disk, V: Views> Store<D, V> {
     /// The value of a row; `None` if there is none.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewsError> {
         let key = manifest::owner_key(key);
-        match self.dirty.get(&key) {
+        let landing = || self.landing.as_ref().and_then(|landing| landing.rows().get(&key));
+        match self.dirty.get(&key).or_else(landing) {
             Some(value) => Ok(value.map(<[u8]>::to_vec)),
             None => self.views.get(&key),
         }
@@ -61,16 +66,53 @@ impl<D: Disk, V: Views> Store<D, V> {
         self.views.audit()
     }
 
+    /// Changed rows with this prefix after one key and up to another, in order.
     fn changed<'a>(
         &'a self,
         prefix: &'a [u8],
         after: Option<&'a [u8]>,
         until: Option<&'a [u8]>,
-    ) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
-        let from = self.dirty.rows_from(after.filter(|after| *after > prefix).unwrap_or(prefix));
-        from.skip_while(move |(key, _)| Some(*key) == after).take_while(move |(key, _)| {
+    ) -> impl Iterator<Item = Changed<'a>> {
+        let from = after.filter(|after| *after > prefix).unwrap_or(prefix);
+        let landing = self.landing.as_ref().map(|landing| landing.rows().rows_from(from));
+        let rows = Above {
+            newer: self.dirty.rows_from(from).peekable(),
+            older: landing.into_iter().flatten().peekable(),
+        };
+        rows.skip_while(move |(key, _)| Some(*key) == after).take_while(move |(key, _)| {
             key.starts_with(prefix) && until.is_none_or(|until| *key <= until)
         })
+    }
+}
+
+/// A key, and its value or that it is removed.
+type Changed<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Two lists in the order of their keys as one; of a key in both, the newer one counts.
+struct Above<N: Iterator, O: Iterator> {
+    newer: Peekable<N>,
+    older: Peekable<O>,
+}
+
+impl<'a, N, O> Iterator for Above<N, O>
+where
+    N: Iterator<Item = Changed<'a>>,
+    O: Iterator<Item = Changed<'a>>,
+{
+    type Item = Changed<'a>;
+
+    fn next(&mut self) -> Option<Changed<'a>> {
+        let (Some((newer, _)), Some((older, _))) = (self.newer.peek(), self.older.peek()) else {
+            return self.newer.next().or_else(|| self.older.next());
+        };
+        match newer.cmp(older) {
+            Ordering::Less => self.newer.next(),
+            Ordering::Greater => self.older.next(),
+            Ordering::Equal => {
+                self.older.next();
+                self.newer.next()
+            }
+        }
     }
 }
 

@@ -13,6 +13,20 @@ use super::{Doubt, Row, ViewBatch, Views, ViewsError};
 #[derive(Debug, Clone, Default)]
 pub struct MemoryViews {
     state: Arc<Mutex<State>>,
+    begun: Begun,
+}
+
+/// A batch on its way to a disk that does not exist: it is written by the second look and durable
+/// by the third, so that owners meet every stage.
+#[derive(Debug, Clone, Default)]
+pub enum Begun {
+    /// There is none.
+    #[default]
+    Nothing,
+    /// Nothing of it is written.
+    Waiting(Arc<ViewBatch>),
+    /// It is written and not durable.
+    Written,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +69,7 @@ impl MemoryViews {
     pub fn copy(&self) -> Self {
         let rows = self.state().rows.clone();
         let state = State { flushed: rows.clone(), rows, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), begun: Begun::Nothing }
     }
 
     /// Changes the rows behind the owner's back, durably.
@@ -119,7 +133,21 @@ impl Views for MemoryViews {
         Ok(())
     }
 
+    fn begin(&mut self, batch: Arc<ViewBatch>) -> Result<(), ViewsError> {
+        self.landed(true)?;
+        self.begun = Begun::Waiting(batch);
+        Ok(())
+    }
+
+    fn landed(&mut self, wait: bool) -> Result<bool, ViewsError> {
+        let mut begun = std::mem::take(&mut self.begun);
+        begun.go_on(self, wait)?;
+        self.begun = begun;
+        Ok(matches!(self.begun, Begun::Nothing))
+    }
+
     fn clear(&mut self) -> Result<(), ViewsError> {
+        self.begun = Begun::Nothing;
         let mut state = self.state();
         let clears = state.clears + 1;
         *state = State { clears, ..State::default() };
@@ -128,6 +156,28 @@ impl Views for MemoryViews {
 
     fn audit(&self) -> Result<(), ViewsError> {
         self.sound().map(drop)
+    }
+}
+
+impl Begun {
+    /// One stage further; with `all`, to the end.
+    pub fn go_on(&mut self, views: &mut impl Views, all: bool) -> Result<(), ViewsError> {
+        loop {
+            *self = match std::mem::take(self) {
+                Self::Nothing => return Ok(()),
+                Self::Waiting(batch) => {
+                    views.write(&batch)?;
+                    Self::Written
+                }
+                Self::Written => {
+                    views.flush()?;
+                    Self::Nothing
+                }
+            };
+            if !all {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -7,16 +7,20 @@
 //! place of anything.
 
 mod engine;
+mod landing;
 mod place;
+mod plan;
 mod row;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use self::engine::Engine;
+use self::engine::{CLOSE_WAIT, Engine};
+use self::landing::Landing;
+use self::plan::{Plan, checked};
 use self::row::{Kind, Tally};
 use super::{Doubt, Row, ViewBatch, Views, ViewsError};
-use crate::limits::{CHECKED_ROWS_MAX, REWRITE_BYTES_MIN, REWRITE_FACTOR, ROW_BYTES_MAX};
-use crate::limits::{ROW_KEY_BYTES_MAX, ROW_PIECE_BYTES};
+use crate::limits::{CHECKED_ROWS_MAX, REWRITE_BYTES_MIN, REWRITE_FACTOR};
 
 /// Views in a directory of their own.
 #[derive(Debug)]
@@ -24,8 +28,8 @@ pub struct SledViews {
     dir: PathBuf,
     cache_bytes: u64,
     /// Absent after a failed `clear` only.
-    engine: Option<Engine>,
-    tally: Tally,
+    engine: Option<Arc<Engine>>,
+    landing: Arc<Landing>,
 }
 
 impl SledViews {
@@ -37,18 +41,19 @@ impl SledViews {
             return Err(ViewsError::Broken(Doubt::Marked));
         }
         let engine = Engine::open(dir, cache_bytes)?;
-        let mut views = Self {
+        landing::finish(&engine, dir)?;
+        let tally = read_tally(&engine)?;
+        let views = Self {
             dir: dir.to_owned(),
             cache_bytes,
-            engine: Some(engine),
-            tally: Tally::default(),
+            engine: Some(Arc::new(engine)),
+            landing: Arc::new(Landing::new(tally)),
         };
-        views.tally = views.read_tally()?;
-        if views.tally.rows <= CHECKED_ROWS_MAX {
+        if tally.rows <= CHECKED_ROWS_MAX {
             views.audit()?;
         }
         let size = place::size(dir);
-        let live = views.tally.bytes.saturating_mul(REWRITE_FACTOR);
+        let live = tally.bytes.saturating_mul(REWRITE_FACTOR);
         if size > REWRITE_BYTES_MIN.max(live) { views.rewrite() } else { Ok(views) }
     }
 
@@ -69,7 +74,7 @@ impl SledViews {
     }
 
     fn engine(&self) -> Result<&Engine, ViewsError> {
-        self.engine.as_ref().ok_or(ViewsError::Broken(Doubt::Marked))
+        self.engine.as_deref().ok_or(ViewsError::Broken(Doubt::Marked))
     }
 
     fn broken(&self, doubt: Doubt) -> ViewsError {
@@ -79,61 +84,33 @@ impl SledViews {
         }
     }
 
-    fn read_tally(&self) -> Result<Tally, ViewsError> {
-        let engine = self.engine()?;
-        match engine.get(row::TALLY_KEY)? {
-            Some(bytes) => Tally::decode(&bytes).ok_or_else(|| self.broken(Doubt::Tally)),
-            None if engine.is_empty()? => Ok(Tally::default()),
-            None => Err(self.broken(Doubt::Tally)),
-        }
-    }
-
-    /// The stored form of a row and its content; `None` if there is no such row.
-    fn checked(&self, key: &[u8]) -> Result<Option<(Vec<u8>, Kind)>, ViewsError> {
-        let Some(stored) = self.engine()?.get(key)? else { return Ok(None) };
-        match row::decode(key, &stored) {
-            Some(kind) => Ok(Some((stored, kind))),
-            None => Err(self.broken(Doubt::Row)),
-        }
-    }
-
-    /// The value of a row from its stored form.
-    fn whole(&self, key: &[u8], kind: Kind) -> Result<Vec<u8>, ViewsError> {
-        match kind {
-            Kind::Whole(value) => Ok(value),
-            Kind::Cut { pieces, bytes } => {
-                let mut value = Vec::with_capacity(bytes as usize);
-                for number in 0..pieces {
-                    match self.checked(&row::piece_key(key, number))? {
-                        Some((_, Kind::Whole(piece))) => value.extend_from_slice(&piece),
-                        _ => return Err(self.broken(Doubt::Row)),
-                    }
-                }
-                if value.len() == bytes as usize { Ok(value) } else { Err(self.broken(Doubt::Row)) }
+    /// The value of a row from its stored form; `None` if its pieces are not those of this value.
+    fn whole(&self, key: &[u8], kind: Kind) -> Result<Option<Vec<u8>>, ViewsError> {
+        let (pieces, bytes, sum) = match kind {
+            Kind::Whole(value) => return Ok(Some(value)),
+            Kind::Cut { pieces, bytes, sum } => (pieces, bytes, sum),
+        };
+        let mut value = Vec::with_capacity(bytes as usize);
+        for number in 0..pieces {
+            match checked(self.engine()?, &row::piece_key(key, number))? {
+                Some((_, Kind::Whole(piece))) => value.extend_from_slice(&piece),
+                _ => return Ok(None),
             }
         }
+        let fits = value.len() == bytes as usize && crc32c::crc32c(&value) == sum;
+        Ok(fits.then_some(value))
     }
 
-    /// Plans the removal of a row with its pieces.
-    fn plan_removal(
+    /// Reads; what does not fit together is read once more when no batch is on its way.
+    fn settled<T>(
         &self,
-        key: &[u8],
-        tally: &mut Tally,
-        plan: &mut sled::Batch,
-    ) -> Result<(), ViewsError> {
-        let Some((stored, kind)) = self.checked(key)? else { return Ok(()) };
-        tally.take(key, &stored);
-        plan.remove(key);
-        if let Kind::Cut { pieces, .. } = kind {
-            for number in 0..pieces {
-                let piece_key = row::piece_key(key, number);
-                if let Some((stored, _)) = self.checked(&piece_key)? {
-                    tally.take(&piece_key, &stored);
-                }
-                plan.remove(piece_key);
-            }
+        read: impl Fn() -> Result<Option<T>, ViewsError>,
+    ) -> Result<T, ViewsError> {
+        if let Some(done) = read()? {
+            return Ok(done);
         }
-        Ok(())
+        self.landing.wait();
+        read()?.ok_or_else(|| self.broken(Doubt::Row))
     }
 
     /// Copies all rows to a new directory, since sled does not give room back.
@@ -154,21 +131,22 @@ impl SledViews {
         }
         fresh.flush()?;
         drop(fresh);
-        let (dir, cache_bytes, tally) = (self.dir.clone(), self.cache_bytes, self.tally);
+        let (dir, cache_bytes, landing) =
+            (self.dir.clone(), self.cache_bytes, self.landing.clone());
         drop(self);
         place::swap_in(&dir, &fresh_dir)?;
-        let engine = Engine::open(&dir, cache_bytes)?;
-        Ok(Self { dir, cache_bytes, engine: Some(engine), tally })
+        let engine = Some(Arc::new(Engine::open(&dir, cache_bytes)?));
+        Ok(Self { dir, cache_bytes, engine, landing })
     }
 }
 
 impl Views for SledViews {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewsError> {
         let key = row::row_key(key);
-        match self.checked(&key)? {
-            Some((_, kind)) => self.whole(&key, kind).map(Some),
-            None => Ok(None),
-        }
+        self.settled(|| match checked(self.engine()?, &key)? {
+            Some((_, kind)) => Ok(self.whole(&key, kind)?.map(Some)),
+            None => Ok(Some(None)),
+        })
     }
 
     fn scan(
@@ -179,50 +157,34 @@ impl Views for SledViews {
     ) -> Result<Vec<Row>, ViewsError> {
         let prefix = row::row_key(prefix);
         let after = after.map(row::row_key);
-        let mut rows = Vec::new();
-        for (key, stored) in self.engine()?.scan(&prefix, after.as_deref(), max)? {
-            let kind = row::decode(&key, &stored).ok_or_else(|| self.broken(Doubt::Row))?;
-            let value = self.whole(&key, kind)?;
-            rows.push((key[1..].to_vec(), value));
-        }
-        Ok(rows)
+        self.settled(|| {
+            let mut rows = Vec::new();
+            for (key, stored) in self.engine()?.scan(&prefix, after.as_deref(), max)? {
+                let kind = row::decode(&key, &stored).ok_or_else(|| self.broken(Doubt::Row))?;
+                let Some(value) = self.whole(&key, kind)? else { return Ok(None) };
+                rows.push((key[1..].to_vec(), value));
+            }
+            Ok(Some(rows))
+        })
     }
 
     fn write(&mut self, batch: &ViewBatch) -> Result<(), ViewsError> {
-        let mut tally = self.tally;
-        let mut plan = sled::Batch::default();
-        for (key, value) in batch.rows() {
-            if key.len() > ROW_KEY_BYTES_MAX {
-                return Err(ViewsError::TooLong { bytes: key.len(), max: ROW_KEY_BYTES_MAX });
-            }
-            let key = row::row_key(key);
-            self.plan_removal(&key, &mut tally, &mut plan)?;
-            let Some(value) = value else { continue };
-            if value.len() > ROW_BYTES_MAX {
-                return Err(ViewsError::TooLong { bytes: value.len(), max: ROW_BYTES_MAX });
-            }
-            let mut put = |key: Vec<u8>, stored: Vec<u8>| {
-                tally.add(&key, &stored);
-                plan.insert(key, stored);
-            };
-            if value.len() <= ROW_PIECE_BYTES {
-                let stored = row::encode_whole(&key, value);
-                put(key, stored);
-            } else {
-                let pieces = value.chunks(ROW_PIECE_BYTES);
-                let stored = row::encode_cut(&key, pieces.len() as u32, value.len() as u32);
-                for (number, piece) in (0..).zip(pieces) {
-                    let piece_key = row::piece_key(&key, number);
-                    let stored = row::encode_whole(&piece_key, piece);
-                    put(piece_key, stored);
-                }
-                put(key, stored);
-            }
-        }
-        plan.insert(row::TALLY_KEY, tally.encode());
-        self.engine()?.apply(plan)?;
-        self.tally = tally;
+        let mut tally = self.landing.tally();
+        let engine = self.engine()?;
+        let plan = Plan::of(engine, batch, &mut tally)?;
+        engine.apply(landing::batch_of(plan.rows()))?;
+        self.landing.set_tally(tally);
         Ok(())
+    }
+
+    fn begin(&mut self, batch: Arc<ViewBatch>) -> Result<(), ViewsError> {
+        self.landing.ended(true)?;
+        let engine = self.engine.clone().ok_or(ViewsError::Broken(Doubt::Marked))?;
+        self.landing.begin(engine, &self.dir, batch)
+    }
+
+    fn landed(&mut self, wait: bool) -> Result<bool, ViewsError> {
+        self.landing.ended(wait)
     }
 
     fn flush(&mut self) -> Result<(), ViewsError> {
@@ -230,6 +192,8 @@ impl Views for SledViews {
     }
 
     fn clear(&mut self) -> Result<(), ViewsError> {
+        // Whatever became of the batch on its way, it goes with the rest.
+        let _ended = self.landing.ended(true);
         if let Some(engine) = self.engine.take() {
             let broken = engine.is_broken();
             drop(engine);
@@ -241,12 +205,13 @@ impl Views for SledViews {
         } else {
             place::move_aside(&self.dir)?;
         }
-        self.tally = Tally::default();
-        self.engine = Some(Engine::open(&self.dir, self.cache_bytes)?);
+        self.landing.set_tally(Tally::default());
+        self.engine = Some(Arc::new(Engine::open(&self.dir, self.cache_bytes)?));
         Ok(())
     }
 
     fn audit(&self) -> Result<(), ViewsError> {
+        let tally = self.landing.tally();
         let engine = self.engine()?;
         let mut found = Tally::default();
         let mut after = Vec::new();
@@ -259,13 +224,29 @@ impl Views for SledViews {
                 found.add(key, stored);
             }
         }
-        if found == self.tally { Ok(()) } else { Err(self.broken(Doubt::Tally)) }
+        if found == tally { Ok(()) } else { Err(self.broken(Doubt::Tally)) }
+    }
+}
+
+impl Drop for SledViews {
+    fn drop(&mut self) {
+        // The next open finishes what does not end in time.
+        self.landing.wait_for(CLOSE_WAIT);
+    }
+}
+
+fn read_tally(engine: &Engine) -> Result<Tally, ViewsError> {
+    match engine.get(row::TALLY_KEY)? {
+        Some(bytes) => Tally::decode(&bytes).ok_or_else(|| engine.broken(Doubt::Tally)),
+        None if engine.is_empty()? => Ok(Tally::default()),
+        None => Err(engine.broken(Doubt::Tally)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{ROW_BYTES_MAX, ROW_KEY_BYTES_MAX, ROW_PIECE_BYTES};
 
     #[test]
     fn views_are_the_same_after_they_were_written_anew() {

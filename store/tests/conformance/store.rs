@@ -11,6 +11,7 @@ use crate::history::{History, apply, catch_up, change, rows, rows_of, space};
 
 over_all_engines!(
     views_follow_exactly_once,
+    checkpoints_land_behind,
     deleted_views_are_derived_again,
     a_replay_can_be_checkpointed_halfway,
     the_index_moves_to_the_views,
@@ -52,6 +53,38 @@ fn views_follow_exactly_once(engine: &impl Engine) {
         history.spaces.get_mut(&space(1)).expect("space").pop();
         assert_eq!(rows(&store), rows_of(&history));
     }
+}
+
+/// Work goes on while a checkpoint lands; reads never miss a row, and the next open finds either
+/// the checkpoint or the one before, exactly.
+fn checkpoints_land_behind(engine: &impl Engine) {
+    let mut history = History::default();
+    for round in 0..6 {
+        let (mut store, opened) = engine.open(small());
+        assert!(opened.rebuilt.is_none() || round == 0, "{:?}", opened.rebuilt);
+        catch_up(&mut store);
+        for _ in 0..4 {
+            live(&mut store, &mut history, 30);
+            let waited = store.landed(round % 2 == 0).expect("lands");
+            assert!(waited || round % 2 == 1);
+            let useful = store.checkpoint_useful();
+            assert!(useful && (store.checkpoint_behind().expect("begins") || !waited));
+            assert_eq!(rows(&store), rows_of(&history));
+            live(&mut store, &mut history, 5);
+            assert_eq!(rows(&store), rows_of(&history));
+        }
+        if round == 2 {
+            assert!(store.landed(true).expect("lands"));
+            store.audit_views().expect("audit");
+            history.check(&mut store);
+        }
+    }
+    let (mut store, opened) = engine.open(small());
+    assert!(opened.rebuilt.is_none());
+    let behind = catch_up(&mut store) as u64;
+    assert!(behind < 6 * 4 * 35, "{behind} changes are applied again: nothing ever landed");
+    assert_eq!(rows(&store), rows_of(&history));
+    history.check(&mut store);
 }
 
 fn deleted_views_are_derived_again(engine: &impl Engine) {
@@ -195,6 +228,8 @@ enum Step {
     Note { key: u8, value: Option<u8> },
     Commit,
     Checkpoint,
+    Behind,
+    Look,
     Crash { keep: usize, views: usize },
     LoseViews,
 }
@@ -205,7 +240,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0_u8..5, proptest::option::of(any::<u8>()))
             .prop_map(|(key, value)| Step::Note { key, value }),
         5 => Just(Step::Commit),
-        2 => Just(Step::Checkpoint),
+        1 => Just(Step::Checkpoint),
+        2 => Just(Step::Behind),
+        2 => Just(Step::Look),
         1 => (0_usize..900, 0_usize..2).prop_map(|(keep, views)| Step::Crash { keep, views }),
         1 => Just(Step::LoseViews),
     ];
@@ -249,6 +286,14 @@ fn live_through(steps: &[Step]) -> Result<(), TestCaseError> {
             }
             Step::Checkpoint => {
                 prop_assert_eq!(store.checkpoint().is_ok(), !store.journal().has_pending());
+            }
+            Step::Behind => {
+                let begun = store.checkpoint_behind();
+                prop_assert_eq!(begun.is_ok(), !store.journal().has_pending());
+            }
+            Step::Look => {
+                store.landed(false).expect("memory does not fail");
+                prop_assert_eq!(rows(&store), rows_of(&durable));
             }
             Step::Crash { .. } | Step::LoseViews => {
                 if let Step::Crash { keep, views } = step {

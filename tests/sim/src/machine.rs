@@ -14,6 +14,7 @@ use linli_replica::frame::Frame;
 use linli_runtime::site::{Entropy, OpenSiteError, Opening, Site};
 use linli_store::journal::{JournalOptions, OpenError, ReadError};
 use linli_store::store::{Store, StoreError, StoreOptions};
+use linli_store::views::Begun;
 use linli_store::{MemoryDisk, MemoryViews, ViewBatch};
 
 use crate::chance::{Chance, Well};
@@ -175,7 +176,7 @@ impl Machine {
     pub(crate) fn start(&mut self, now_ms: u64, planted: Option<Planted>) -> Result<(), NoStart> {
         self.well_at_start = self.well.copy();
         let disk = SimDisk { disk: self.disk.clone(), planted, syncs: 0 };
-        let views = SimViews { views: self.views.clone(), planted };
+        let views = SimViews { views: self.views.clone(), planted, begun: Begun::Nothing };
         let options = StoreOptions { journal: journal_options(), ..StoreOptions::default() };
         let (mut store, opened) =
             Store::open(disk, views, options).map_err(|error| match error {

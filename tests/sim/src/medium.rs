@@ -4,9 +4,10 @@
 //! It refuses to fail by itself: faults are planned by the world.
 
 use std::io;
+use std::sync::Arc;
 
 use linli_store::disk::Disk;
-use linli_store::views::{ViewBatch, Views, ViewsError};
+use linli_store::views::{Begun, ViewBatch, Views, ViewsError};
 use linli_store::{MemoryDisk, MemoryViews};
 
 use crate::planted::Planted;
@@ -77,6 +78,8 @@ impl Disk for SimDisk {
 pub(crate) struct SimViews {
     pub(crate) views: MemoryViews,
     pub(crate) planted: Option<Planted>,
+    /// What the owner has begun to write; gone with its owner.
+    pub(crate) begun: Begun,
 }
 
 impl Views for SimViews {
@@ -116,7 +119,21 @@ impl Views for SimViews {
         if self.planted == Some(Planted::TornViews) { Ok(()) } else { self.views.flush() }
     }
 
+    fn begin(&mut self, batch: Arc<ViewBatch>) -> Result<(), ViewsError> {
+        self.landed(true)?;
+        self.begun = Begun::Waiting(batch);
+        Ok(())
+    }
+
+    fn landed(&mut self, wait: bool) -> Result<bool, ViewsError> {
+        let mut begun = std::mem::take(&mut self.begun);
+        begun.go_on(self, wait)?;
+        self.begun = begun;
+        Ok(matches!(self.begun, Begun::Nothing))
+    }
+
     fn clear(&mut self) -> Result<(), ViewsError> {
+        self.begun = Begun::Nothing;
         let rows = self.views.rows();
         self.views.clear()?;
         if self.planted == Some(Planted::ViewsHalfCleared) {

@@ -22,7 +22,7 @@ const OPEN_WAIT: Duration = Duration::from_secs(60);
 /// A background thread of sled may hold the file for a moment after its database was dropped.
 const LOCK_TRIES: u32 = 100;
 const LOCK_WAIT: Duration = Duration::from_millis(20);
-const CLOSE_WAIT: Duration = Duration::from_secs(10);
+pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Engine {

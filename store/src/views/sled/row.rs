@@ -15,10 +15,11 @@ const CUT: u8 = 1;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Whole(Vec<u8>),
-    /// The value lies in this many pieces.
+    /// The value lies in this many pieces; its CRC-32C tells one value's from another's.
     Cut {
         pieces: u32,
         bytes: u32,
+        sum: u32,
     },
 }
 
@@ -44,8 +45,10 @@ pub(super) fn encode_whole(key: &[u8], value: &[u8]) -> Vec<u8> {
     encode(key, WHOLE, &[value])
 }
 
-pub(super) fn encode_cut(key: &[u8], pieces: u32, bytes: u32) -> Vec<u8> {
-    encode(key, CUT, &[&pieces.to_le_bytes(), &bytes.to_le_bytes()])
+pub(super) fn encode_cut(key: &[u8], pieces: u32, value: &[u8]) -> Vec<u8> {
+    let bytes = (value.len() as u32).to_le_bytes();
+    let sum = crc32c::crc32c(value).to_le_bytes();
+    encode(key, CUT, &[&pieces.to_le_bytes(), &bytes, &sum])
 }
 
 fn encode(key: &[u8], kind: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -67,7 +70,11 @@ pub(super) fn decode(key: &[u8], stored: &[u8]) -> Option<Kind> {
     }
     match *rest.first()? {
         WHOLE => Some(Kind::Whole(rest[1..].to_vec())),
-        CUT => Some(Kind::Cut { pieces: u32_at(rest, 1)?, bytes: u32_at(rest, 5)? }),
+        CUT => Some(Kind::Cut {
+            pieces: u32_at(rest, 1)?,
+            bytes: u32_at(rest, 5)?,
+            sum: u32_at(rest, 9)?,
+        }),
         _ => None,
     }
 }
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_tally_returns_to_nothing() {
-        let (a, b) = (encode_whole(b"ra", b"1"), encode_cut(b"rb", 3, 900));
+        let (a, b) = (encode_whole(b"ra", b"1"), encode_cut(b"rb", 3, &[5; 900]));
         let mut tally = Tally::default();
         tally.add(b"ra", &a);
         tally.add(b"rb", &b);
