@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use self::engine::{CLOSE_WAIT, Engine};
 use self::landing::Landing;
-use self::plan::{Plan, checked};
+use self::plan::{checked, plan};
 use self::row::{Kind, Tally};
 use super::{Doubt, Row, ViewBatch, Views, ViewsError};
 use crate::limits::{CHECKED_ROWS_MAX, REWRITE_BYTES_MIN, REWRITE_FACTOR};
@@ -171,8 +171,12 @@ impl Views for SledViews {
     fn write(&mut self, batch: &ViewBatch) -> Result<(), ViewsError> {
         let mut tally = self.landing.tally();
         let engine = self.engine()?;
-        let plan = Plan::of(engine, batch, &mut tally)?;
-        engine.apply(landing::batch_of(plan.rows()))?;
+        let mut rows = Vec::new();
+        plan(engine, batch, &mut tally, |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        engine.apply(landing::batch_of(&rows))?;
         self.landing.set_tally(tally);
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! open applies the whole of it again. It refuses to run two batches at a time.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufReader, BufWriter, Read, Seek as _, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,17 +14,18 @@ use std::thread;
 use std::time::Duration;
 
 use super::engine::Engine;
-use super::plan::{Plan, Planned};
+use super::plan::{Planned, plan};
 use super::row::Tally;
 use crate::journal::{u32_at, u64_at};
 use crate::limits::PIECE_ROWS;
 use crate::views::{Doubt, ViewBatch, ViewsError};
 
-/// The file in the views' directory: magic, length u64, rows, CRC-32C over the rows; integers are
-/// little-endian. A row is its key and its value, each behind its length u32; a removed one has
-/// the length [`REMOVED`] and no value.
+/// The file in the views' directory: magic, length u64 of the rows, their CRC-32C u32, the rows, a
+/// zero u32; integers are little-endian. A row is its key and its value, each behind its length
+/// u32; a removed one has the length [`REMOVED`] and no value.
 const FILE: &str = "linli-redo";
 const MAGIC: &[u8; 8] = b"llredo1\n";
+const HEAD_BYTES: usize = 20;
 const REMOVED: u32 = u32::MAX;
 
 /// Where the batch begun last stands, shared by the views and the thread that lands it.
@@ -130,28 +131,52 @@ fn land(
     tally: &mut Tally,
 ) -> Result<(), ViewsError> {
     let mut planned = *tally;
-    let plan = Plan::of(engine, batch, &mut planned)?;
-    let redo = plan.len() > PIECE_ROWS;
-    if redo {
-        write_down(dir, plan.rows())?;
-    }
-    for piece in plan.pieces(if redo { PIECE_ROWS } else { usize::MAX }) {
-        engine.apply(batch_of(piece))?;
-    }
-    engine.flush()?;
-    if redo {
-        forget(dir)?;
+    if batch.len() <= PIECE_ROWS {
+        let mut rows = Vec::new();
+        plan(engine, batch, &mut planned, |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        engine.apply(batch_of(&rows))?;
+        engine.flush()?;
+    } else {
+        // Never the whole of it in memory: the batch itself stands there already.
+        let mut redo = Redo::begin(dir)?;
+        plan(engine, batch, &mut planned, |row| Ok(redo.add(&row)?))?;
+        redo.end(dir)?;
+        finish(engine, dir)?;
     }
     *tally = planned;
     Ok(())
 }
 
-/// Applies again what was written down and perhaps not applied to its end.
+/// Applies what was written down, if it was to its end, and forgets it.
 pub(super) fn finish(engine: &Engine, dir: &Path) -> Result<(), ViewsError> {
-    let Some(rows) = written_down(dir)? else { return Ok(()) };
-    tracing::info!(rows = rows.len(), "finishing a checkpoint that was cut short");
-    for piece in rows.chunks(PIECE_ROWS) {
-        engine.apply(batch_of(piece))?;
+    let path = dir.join(FILE);
+    let found = match File::open(&path) {
+        Ok(file) => found(&mut BufReader::new(file))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Unfinished,
+        Err(error) => return Err(error.into()),
+    };
+    match found {
+        Found::Unfinished => return Ok(()),
+        Found::Spoilt => return Err(engine.broken(Doubt::Row)),
+        Found::Whole => {}
+    }
+    let mut file = BufReader::new(File::open(&path)?);
+    file.seek_relative(HEAD_BYTES as i64)?;
+    let mut piece = Vec::with_capacity(PIECE_ROWS);
+    loop {
+        let row = read_row(&mut file)?;
+        let last = row.is_none();
+        piece.extend(row);
+        if last || piece.len() == PIECE_ROWS {
+            engine.apply(batch_of(&piece))?;
+            piece.clear();
+        }
+        if last {
+            break;
+        }
     }
     engine.flush()?;
     Ok(forget(dir)?)
@@ -168,72 +193,122 @@ pub(super) fn batch_of(rows: &[Planned]) -> sled::Batch {
     batch
 }
 
-fn write_down(dir: &Path, rows: &[Planned]) -> io::Result<()> {
-    let mut out = Vec::with_capacity(rows.iter().map(Plan::bytes).sum::<usize>() + 20);
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&[0; 8]);
-    for (key, value) in rows {
-        out.extend_from_slice(&(key.len() as u32).to_le_bytes());
-        out.extend_from_slice(key);
+/// The file while it is written.
+struct Redo {
+    file: BufWriter<File>,
+    is_new: bool,
+    bytes: u64,
+    sum: u32,
+}
+
+impl Redo {
+    fn begin(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(FILE);
+        let is_new = !path.exists();
+        let file = File::options().create(true).truncate(true).write(true).open(&path)?;
+        let mut redo = Self { file: BufWriter::new(file), is_new, bytes: 0, sum: 0 };
+        redo.file.write_all(&[0; HEAD_BYTES])?;
+        Ok(redo)
+    }
+
+    fn add(&mut self, (key, value): &Planned) -> io::Result<()> {
         let len = value.as_ref().map_or(REMOVED, |value| value.len() as u32);
-        out.extend_from_slice(&len.to_le_bytes());
-        out.extend_from_slice(value.as_deref().unwrap_or_default());
+        let parts: [&[u8]; 4] = [
+            &(key.len() as u32).to_le_bytes(),
+            key,
+            &len.to_le_bytes(),
+            value.as_deref().unwrap_or_default(),
+        ];
+        for part in parts {
+            self.file.write_all(part)?;
+            self.bytes += part.len() as u64;
+            self.sum = crc32c::crc32c_append(self.sum, part);
+        }
+        Ok(())
     }
-    let len = (out.len() - 16) as u64;
-    out[8..16].copy_from_slice(&len.to_le_bytes());
-    let crc = crc32c::crc32c(&out[16..]);
-    out.extend_from_slice(&crc.to_le_bytes());
-    let path = dir.join(FILE);
-    let is_new = !path.exists();
-    let mut file = File::options().create(true).truncate(true).write(true).open(&path)?;
-    file.write_all(&out)?;
-    file.sync_data()?;
-    if is_new {
-        sync_dir(dir)?;
+
+    /// Makes it count.
+    fn end(mut self, dir: &Path) -> io::Result<()> {
+        self.file.write_all(&[0; 4])?;
+        self.file.rewind()?;
+        self.file.write_all(MAGIC)?;
+        self.file.write_all(&self.bytes.to_le_bytes())?;
+        self.file.write_all(&self.sum.to_le_bytes())?;
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_data()?;
+        if self.is_new { sync_dir(dir) } else { Ok(()) }
     }
-    Ok(())
+}
+
+/// What the file says.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    /// It was not written to its end, or forgotten: no row of it was applied, or all were.
+    Unfinished,
+    /// It was, and nothing in it has changed.
+    Whole,
+    /// It was, and is not what was written. Some of it may have been applied.
+    Spoilt,
+}
+
+fn found(file: &mut impl Read) -> io::Result<Found> {
+    let mut head = [0; HEAD_BYTES];
+    if !read_full(file, &mut head)? || head == [0; HEAD_BYTES] {
+        return Ok(Found::Unfinished);
+    }
+    let (Some(mut left), Some(expected)) = (u64_at(&head, 8), u32_at(&head, 16)) else {
+        return Ok(Found::Spoilt);
+    };
+    let (mut sum, mut buffer) = (0, vec![0; 64 << 10]);
+    while left > 0 {
+        let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if !read_full(file, &mut buffer[..wanted])? {
+            return Ok(Found::Spoilt);
+        }
+        sum = crc32c::crc32c_append(sum, &buffer[..wanted]);
+        left -= wanted as u64;
+    }
+    let mut end = [1; 4];
+    let fits = head[..8] == *MAGIC && sum == expected;
+    let whole = fits && read_full(file, &mut end)? && end == [0; 4];
+    Ok(if whole { Found::Whole } else { Found::Spoilt })
+}
+
+/// The next row of a whole file; `None` behind the last.
+fn read_row(file: &mut impl Read) -> io::Result<Option<Planned>> {
+    let mut number = || {
+        let mut bytes = [0; 4];
+        file.read_exact(&mut bytes).map(|()| u32::from_le_bytes(bytes))
+    };
+    let len = number()?;
+    // No key is empty: this is the end.
+    if len == 0 {
+        return Ok(None);
+    }
+    let mut key = vec![0; len as usize];
+    file.read_exact(&mut key)?;
+    let mut len = [0; 4];
+    file.read_exact(&mut len)?;
+    let len = u32::from_le_bytes(len);
+    if len == REMOVED {
+        return Ok(Some((key, None)));
+    }
+    let mut value = vec![0; len as usize];
+    file.read_exact(&mut value)?;
+    Ok(Some((key, Some(value))))
+}
+
+/// Fills the buffer; false if the file ends before.
+fn read_full(file: &mut impl Read, into: &mut [u8]) -> io::Result<bool> {
+    match file.read_exact(into) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| true),
+    }
 }
 
 /// Empties the file, durably: applied again after a later batch, it would undo that.
 fn forget(dir: &Path) -> io::Result<()> {
     File::options().write(true).truncate(true).open(dir.join(FILE))?.sync_data()
-}
-
-/// The rows written down; `None` if there are none, or the file was not finished: then nothing of
-/// them was applied.
-fn written_down(dir: &Path) -> io::Result<Option<Vec<Planned>>> {
-    let mut bytes = Vec::new();
-    match File::open(dir.join(FILE)) {
-        Ok(mut file) => file.read_to_end(&mut bytes)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    Ok(decode(&bytes))
-}
-
-fn decode(bytes: &[u8]) -> Option<Vec<Planned>> {
-    let body = bytes.strip_prefix(MAGIC)?;
-    let len = usize::try_from(u64_at(body, 0)?).ok()?;
-    let rows = body.get(8..)?.get(..len)?;
-    if u32_at(&body[8..], len)? != crc32c::crc32c(rows) {
-        return None;
-    }
-    let mut rest = rows;
-    let mut take = |bytes: usize| {
-        let (taken, left) = rest.split_at_checked(bytes)?;
-        rest = left;
-        Some(taken)
-    };
-    let mut out = Vec::new();
-    while let Some(len) = take(4) {
-        let key = take(u32_at(len, 0)? as usize)?.to_vec();
-        let value = match u32_at(take(4)?, 0)? {
-            REMOVED => None,
-            len => Some(take(len as usize)?.to_vec()),
-        };
-        out.push((key, value));
-    }
-    Some(out)
 }
 
 #[cfg(unix)]
@@ -266,6 +341,12 @@ mod tests {
         SledViews::open(dir, 4 << 20).expect("opens")
     }
 
+    fn write_down(dir: &Path, rows: &[Planned]) {
+        let mut redo = Redo::begin(dir).expect("begins");
+        rows.iter().try_for_each(|row| redo.add(row)).expect("writes");
+        redo.end(dir).expect("ends");
+    }
+
     #[test]
     fn what_was_written_down_reads_back_and_a_cut_or_spoilt_file_is_nothing() {
         let home = tempfile::tempdir().expect("temporary directory");
@@ -274,20 +355,30 @@ mod tests {
             (b"rb".to_vec(), None),
             (b"rc".to_vec(), Some(Vec::new())),
         ];
-        assert_eq!(written_down(home.path()).expect("reads"), None);
-        write_down(home.path(), &rows).expect("writes");
-        assert_eq!(written_down(home.path()).expect("reads"), Some(rows));
+        write_down(home.path(), &rows);
         let bytes = std::fs::read(home.path().join(FILE)).expect("reads");
+        let found = |bytes: &[u8]| found(&mut &bytes[..]).expect("memory does not fail");
+        assert_eq!(found(&bytes), Found::Whole);
+        let mut rest = &bytes[HEAD_BYTES..];
+        for row in rows {
+            assert_eq!(read_row(&mut rest).expect("reads"), Some(row));
+        }
+        assert_eq!(read_row(&mut rest).expect("reads"), None);
         for len in 0..bytes.len() {
-            assert_eq!(decode(&bytes[..len]), None, "cut at {len}");
+            let cut = if len < HEAD_BYTES { Found::Unfinished } else { Found::Spoilt };
+            assert_eq!(found(&bytes[..len]), cut, "cut at {len}");
         }
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode(&bad), None, "bit {bit}");
+            assert_eq!(found(&bad), Found::Spoilt, "bit {bit}");
         }
         forget(home.path()).expect("forgets");
-        assert_eq!(written_down(home.path()).expect("reads"), None);
+        let left = std::fs::read(home.path().join(FILE)).expect("reads");
+        assert_eq!(found(&left), Found::Unfinished);
+        Redo::begin(home.path()).expect("begins").add(&(b"ra".to_vec(), None)).expect("writes");
+        let left = std::fs::read(home.path().join(FILE)).expect("reads");
+        assert_eq!(found(&left), Found::Unfinished, "it was not written to its end");
     }
 
     /// Stopped after any number of pieces, the next open finishes the batch.
@@ -301,9 +392,14 @@ mod tests {
             views.flush().expect("flush");
             let mut tally = views.landing.tally();
             let engine = views.engine.clone().expect("engine");
-            let plan = Plan::of(&engine, &batch(2, rows), &mut tally).expect("plan");
-            write_down(home.path(), plan.rows()).expect("writes");
-            for piece in plan.pieces(PIECE_ROWS).take(applied) {
+            let mut planned = Vec::new();
+            plan(&engine, &batch(2, rows), &mut tally, |row| {
+                planned.push(row);
+                Ok(())
+            })
+            .expect("plan");
+            write_down(home.path(), &planned);
+            for piece in planned.chunks(PIECE_ROWS).take(applied) {
                 engine.apply(batch_of(piece)).expect("apply");
             }
             engine.flush().expect("flush");
@@ -316,7 +412,8 @@ mod tests {
                 let found = views.get(key).expect("get");
                 assert_eq!(found.as_deref(), value, "{key:?} after {applied} pieces");
             }
-            assert_eq!(written_down(home.path()).expect("reads"), None);
+            let left = std::fs::metadata(home.path().join(FILE)).expect("file").len();
+            assert_eq!(left, 0, "applied again after a later batch, it would undo that");
         }
     }
 
