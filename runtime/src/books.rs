@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use indexmap::IndexMap;
 use linli_domain::change::Change;
 use linli_domain::digest::Digest;
 use linli_domain::hlc::{Clock, Hlc};
@@ -60,7 +61,7 @@ pub struct Books<D: Disk, V: Views> {
     /// Spaces of a restored store in which no peer was met yet.
     unmet: BTreeSet<Space>,
     /// Entries whose figures are to be measured again, with the document keys that changed.
-    touched: BTreeMap<(Space, EntryId), BTreeSet<String>>,
+    touched: IndexMap<(Space, EntryId), BTreeSet<String>>,
     /// A view was asked and gave nothing that can be relied on: what was staged since may rest on
     /// an entry that was taken for empty.
     views_failed: bool,
@@ -153,7 +154,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             refusals: notes::Refusals::default(),
             quotas: quota::Quotas::new(node_bytes_per_day),
             unmet: BTreeSet::new(),
-            touched: BTreeMap::new(),
+            touched: IndexMap::new(),
             views_failed: false,
             unread: BTreeSet::new(),
             troubles: Vec::new(),
@@ -311,12 +312,12 @@ impl<D: Disk, V: Views> Books<D, V> {
         unsent
     }
 
-    /// Entries touched since the last call, with the keys that changed.
+    /// Entries touched since they were last taken, with the keys that changed; latest first.
     pub fn take_touched(&mut self, max: usize) -> Vec<((Space, EntryId), BTreeSet<String>)> {
-        let mut taken = Vec::new();
+        let mut taken = Vec::with_capacity(max.min(self.touched.len()));
         while taken.len() < max {
-            let Some(first) = self.touched.pop_first() else { break };
-            taken.push(first);
+            let Some(last) = self.touched.pop() else { break };
+            taken.push(last);
         }
         taken
     }

@@ -4,8 +4,9 @@
 //! Changed halves stay until they are written; unchanged ones are dropped by age once there are
 //! too many. It refuses to be the only copy of anything: the journal is the truth.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
+use indexmap::IndexSet;
 use linli_domain::id::EntryId;
 
 use crate::half::Half;
@@ -15,7 +16,8 @@ use crate::half::Half;
 pub(crate) struct Shelf {
     young: HashMap<EntryId, Half>,
     old: HashMap<EntryId, Half>,
-    dirty: BTreeSet<EntryId>,
+    /// In the order in which they were first marked.
+    dirty: IndexSet<EntryId>,
 }
 
 impl Shelf {
@@ -52,11 +54,7 @@ impl Shelf {
 
     /// Takes up to `max` of the halves to be written; they count as written from now on.
     pub(crate) fn take_dirty(&mut self, max: usize) -> Vec<EntryId> {
-        let taken: Vec<EntryId> = self.dirty.iter().take(max).cloned().collect();
-        for entry in &taken {
-            self.dirty.remove(entry);
-        }
-        taken
+        self.dirty.split_off(self.dirty.len().saturating_sub(max)).into_iter().collect()
     }
 
     /// Drops the older half of what is clean once more than `max` halves are held.

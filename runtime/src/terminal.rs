@@ -15,7 +15,7 @@ pub mod table;
 mod words;
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,6 +23,7 @@ pub use backup::BackupFlags;
 pub use flags::{Common, FigureFlags, at_most_a_page, parse};
 pub use lang::Lang;
 pub use progress::{Progress, waiting};
+use tracing_subscriber::EnvFilter;
 
 use crate::ask::{Answer, Ask, Trouble};
 use crate::local_api::AskClient;
@@ -143,6 +144,19 @@ impl Terminal {
         eprintln!("{}: {}", self.program, self.lang.of(&trouble));
         ExitCode::FAILURE
     }
+}
+
+/// Logs go to the error stream: names, counts and ids. Automerge opens a span for every column of
+/// every change and writes down what is in it, a tenth of what a hub does on a busy morning: it is
+/// heard only when it is asked for by name.
+pub fn log(filter: &str) {
+    let asked_for = filter.contains("automerge");
+    let filter = if asked_for { filter.to_owned() } else { format!("{filter},automerge=warn") };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(EnvFilter::new(filter))
+        .init();
 }
 
 /// Where data is kept unless `--data` or `LINLI_DATA` says otherwise: the user's own folder for

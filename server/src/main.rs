@@ -11,14 +11,12 @@ mod init;
 mod office;
 mod serve;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use linli_runtime::ask::Trouble;
 use linli_runtime::config::ConfigError;
 use linli_runtime::daemon::{DaemonError, EXIT_JOURNAL};
 use linli_runtime::terminal::{self, Lang, Terminal};
-use tracing_subscriber::EnvFilter;
 
 use cli::{Cli, Command};
 use config::Config;
@@ -43,11 +41,11 @@ fn main() -> ExitCode {
     match command {
         Command::Serve => {
             let filter = common.log.unwrap_or_else(|| config.log.clone());
-            log(&filter);
+            terminal::log(&filter);
             serve(&terminal, config)
         }
         command => {
-            log(common.log.as_deref().unwrap_or("warn"));
+            terminal::log(common.log.as_deref().unwrap_or("warn"));
             let outcome = commands::run(&terminal, command);
             terminal.end(outcome)
         }
@@ -69,15 +67,6 @@ fn serve(terminal: &Terminal, config: Config) -> ExitCode {
         Some(DaemonError::Commit(_) | DaemonError::Panicked) => ExitCode::from(EXIT_JOURNAL),
         _ => ExitCode::FAILURE,
     }
-}
-
-/// Logs go to the error stream: names, counts and ids.
-fn log(filter: &str) {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(EnvFilter::new(filter))
-        .init();
 }
 
 fn settings_trouble(error: &ConfigError) -> Trouble {

@@ -155,14 +155,9 @@ impl ViewBatch {
 
     /// Adds the rows of a later batch.
     pub fn extend(&mut self, later: Self) {
-        for (key, value) in later.rows {
+        for (key, value) in later {
             self.set(key, value);
         }
-    }
-
-    /// The rows by key.
-    pub fn into_rows(self) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
-        self.rows
     }
 
     /// Number of rows.
@@ -178,5 +173,14 @@ impl ViewBatch {
     /// Bytes of all keys and values.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+impl IntoIterator for ViewBatch {
+    type Item = (Vec<u8>, Option<Vec<u8>>);
+    type IntoIter = std::collections::btree_map::IntoIter<Vec<u8>, Option<Vec<u8>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.rows.into_iter()
     }
 }

@@ -5,7 +5,7 @@ use linli_domain::id::{EntryId, EpochId, PeerName, Space};
 use linli_replica::frame::Cursor;
 use linli_store::disk::Disk;
 use linli_store::journal::Head;
-use linli_store::views::{ViewBatch, Views, ViewsError};
+use linli_store::views::{Views, ViewsError};
 
 use super::{Books, BooksTrouble};
 use crate::half::Half;
@@ -147,11 +147,7 @@ impl<D: Disk, V: Views> Books<D, V> {
 
     /// Writes rows; durable with the next checkpoint, together.
     pub fn write(&mut self, rows: Vec<Row>) {
-        let mut batch = ViewBatch::new();
-        for (key, value) in rows {
-            batch.set(key, value);
-        }
-        self.store.write(batch);
+        self.store.write(rows);
     }
 
     /// Number of halves that differ from their rows.

@@ -8,7 +8,7 @@ use std::iter::Peekable;
 
 use super::{Store, manifest};
 use crate::disk::Disk;
-use crate::views::{Row, ViewBatch, Views, ViewsError};
+use crate::views::{Row, Views, ViewsError};
 
 impl<D: Disk, V: Views> Store<D, V> {
     /// The value of a row; `None` if there is none.
@@ -50,8 +50,8 @@ impl<D: Disk, V: Views> Store<D, V> {
     }
 
     /// Puts and removes rows. Seen at once, durable with the next checkpoint.
-    pub fn write(&mut self, batch: ViewBatch) {
-        for (key, value) in batch.into_rows() {
+    pub fn write(&mut self, rows: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>) {
+        for (key, value) in rows {
             self.dirty.set(manifest::owner_key(&key), value);
         }
     }

@@ -182,7 +182,7 @@ impl Begun {
 }
 
 fn apply(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: ViewBatch) {
-    for (key, value) in batch.into_rows() {
+    for (key, value) in batch {
         match value {
             Some(value) => rows.insert(key, value),
             None => rows.remove(&key),

@@ -75,6 +75,8 @@ pub(crate) async fn run(
 impl Office {
     async fn cold_push(&mut self, measured: &mut Measured) -> anyhow::Result<()> {
         let hub = self.hub()?;
+        // The desk has written its rows, as one that was opened in the morning has.
+        self.settle().await?;
         let cpu = block_in_place(|| cpu_at_rest(hub))?;
         let began = Instant::now();
         let address = self.near.hub.clone();
