@@ -130,6 +130,10 @@ impl Views for SimViews {
         Ok(())
     }
 
+    fn scrub(&mut self) -> Result<(), ViewsError> {
+        self.views.scrub()
+    }
+
     fn audit(&self) -> Result<(), ViewsError> {
         self.views.audit()
     }
