@@ -14,6 +14,7 @@ use linli_domain::seal::{ERASURE_KIND, erasure_id, is_shared};
 use linli_domain::value::Value;
 use linli_replica::holdings::Holdings as _;
 use linli_store::disk::Disk;
+use linli_store::store::ScrubError;
 use linli_store::views::{Views, ViewsError};
 use serde_json::Value as Json;
 
@@ -171,16 +172,25 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// Whether the views' files are to be freed of what was erased: all rows are written, and the
     /// last time was a while ago.
     pub(super) fn scrub_due(&self) -> bool {
-        let since = self.books.now_millis().abs_diff(self.scrubbed_at);
-        self.scrubbed_at != u64::MAX && since >= SCRUB_EVERY_MILLIS && self.books.unclean() > 0
+        if self.books.unclean() == 0 || self.scrubbed_at == u64::MAX {
+            return false;
+        }
+        // A clock that was set back holds nothing up.
+        let since = self.books.now_millis().checked_sub(self.scrubbed_at);
+        since.is_none_or(|since| since >= SCRUB_EVERY_MILLIS)
     }
 
     /// Writes the views anew.
     pub(super) fn scrub(&mut self) {
         self.scrubbed_at = self.books.now_millis();
-        if let Err(error) = self.books.store.scrub() {
-            self.scrubbed_at = u64::MAX;
-            self.books.trouble(BooksTrouble::View(error.to_string()));
+        match self.books.store.scrub() {
+            Ok(()) => {}
+            Err(ScrubError::Views(error)) => {
+                self.scrubbed_at = u64::MAX;
+                self.books.trouble(BooksTrouble::View(error.to_string()));
+            }
+            // The next commit fails alike, and says so.
+            Err(ScrubError::Keys(_)) => self.scrubbed_at = u64::MAX,
         }
     }
 }
