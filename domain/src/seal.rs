@@ -1,8 +1,9 @@
 //! Sealing: what a community keeps from its hub.
 //!
-//! Personal fields leave a node only as envelopes under the community's key; the key reaches a
-//! further desk wrapped to that desk's own key, after two persons compared a short code. Nonces
-//! and seeds are parameters: nothing here draws randomness. It refuses to hide what the record
+//! Personal fields leave a node only as envelopes under a key of their document, which is wrapped
+//! under the community's key; that key reaches a further desk wrapped to that desk's own, after two
+//! persons compared a short code. Where every wrapped key of a document is destroyed, nobody opens
+//! it again. Nonces, keys and seeds are parameters: nothing here draws randomness. It refuses to hide what the record
 //! around an envelope shows anyway: entry id, sender, size class and time of arrival.
 //!
 //! A member holds the key, so a member can name another member as the sender; the envelope
@@ -10,6 +11,7 @@
 //! keeps what it could already open: a new epoch protects what is sealed afterwards.
 
 mod device;
+mod document;
 mod envelope;
 mod keyed_id;
 mod ring;
@@ -18,8 +20,13 @@ pub use device::{
     DeviceKey, DevicePublicKey, UnwrapError, WRAPPED_BYTES_MAX, device_code, ring_code, unwrap,
     wrap,
 };
+pub use document::{
+    DocumentKey, DocumentPlace, ERASURE_KIND, KeyName, WRAPPED_KEY_BYTES_MAX, erasure_id,
+    wrapped_epoch,
+};
 pub use envelope::{
-    ENVELOPE_BYTES_MAX, EnvelopeHead, Malformed, OpenError, envelope_hash, inspect, open, seal,
+    ENVELOPE_BYTES_MAX, EnvelopeHead, Malformed, OpenError, envelope_hash, inspect, is_shared,
+    key_name, name_of, open, seal, seal_shared,
 };
 pub use keyed_id::keyed_id;
 pub use ring::{CommunityKey, DamagedRing, KEY_EPOCHS_MAX, KeyRing};

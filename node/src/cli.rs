@@ -99,6 +99,20 @@ pub(crate) enum Command {
     Status,
     /// 本社区的电脑 | Machines of this community
     Devices,
+    /// 销毁一条记录的个人信息，各处同时生效，无法恢复 | Destroys an entry's personal fields everywhere, for good
+    Erase {
+        /// 记录 | The entry
+        #[arg(value_name = "KIND/ID", value_parser = EntryId::parse)]
+        entry: EntryId,
+        /// 理由，会留下且街道可见，不要写个人信息 | Why; it stays and the street reads it: nothing personal
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// 不再询问 | Do not ask again
+        #[arg(long)]
+        yes: bool,
+    },
+    /// 销毁过的记录，本机是否已清除 | What was erased, and whether this machine is clean
+    Erasures,
     /// 批准一台新电脑读取个人信息 | Lets a new machine read personal fields
     Approve {
         /// 电脑名，见 devices | The machine; see devices
@@ -216,6 +230,8 @@ mod tests {
             "linli-node list issue --max 0",
             "linli-node list issue --max 501",
             "linli-node find",
+            "linli-node erase household/x",
+            "linli-node erase household --reason moved",
             "linli-node nothing",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");

@@ -1,6 +1,6 @@
 //! The commands that ask the daemon: each becomes one question, a few become several.
 
-use linli_runtime::ask::{Ask, StepForm, Trouble};
+use linli_runtime::ask::{Ask, PAGE_MAX, StepForm, Trouble};
 use linli_runtime::backup::Layout;
 use linli_runtime::terminal::Terminal;
 
@@ -26,6 +26,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::ExportJson { kinds, out } => return export::run(terminal, &kinds, out.as_deref()),
         Command::Kinds { kind: Some(kind) } => return terminal.show_kind(&kind),
         Command::Figures(flags) => return terminal.show_figures(&flags),
+        Command::Erase { entry, reason, yes } => return terminal.erase(&entry, &reason, yes),
         Command::Backup(flags) => return terminal.backup(LAYOUT, &flags),
         Command::Restore { backup, hub_is_lost } => {
             return terminal.restore(LAYOUT, &backup, hub_is_lost);
@@ -47,6 +48,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Conflicts => Ask::Conflicts { max: LISTED_MAX },
         Command::Refused => Ask::Refused { max: LISTED_MAX },
         Command::Status => Ask::Status {},
+        Command::Erasures => Ask::Erasures { max: PAGE_MAX },
         Command::Devices => Ask::Devices {},
         Command::Approve { machine, code } => Ask::Approve { machine, code },
         Command::Recount => Ask::Recount {},

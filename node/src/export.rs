@@ -13,7 +13,7 @@ use linli_runtime::local_api::AskClient;
 use linli_runtime::terminal::{Progress, Terminal};
 
 /// Housekeeping of one community's machines, which means nothing elsewhere; exported by name only.
-const OWN: [&str; 2] = ["device", "pack"];
+const OWN: [&str; 3] = ["device", "pack", "erasure"];
 
 /// Exports the kinds named, or all, to a file or standard output.
 pub(crate) fn run(

@@ -92,6 +92,10 @@ pub struct Item {
     pub hash: ChangeHash,
     /// The change chunk, or the sealed envelope in a sealed space.
     pub bytes: Bytes,
+    /// Wrapped keys that open the envelope, as far as the sender has them: at most
+    /// [`KEYS_PER_ITEM_MAX`](crate::limits::KEYS_PER_ITEM_MAX). No part of the change, nor of its
+    /// hash.
+    pub keys: Vec<Bytes>,
 }
 
 /// What became of a batch: everything in it is durable here, but what is listed.

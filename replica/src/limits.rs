@@ -4,6 +4,9 @@
 pub const BATCH_ITEMS_MAX: usize = 500;
 /// Most change bytes in one batch, before compression. Eight batches in flight are 4 MB a link.
 pub const BATCH_BYTES_MAX: usize = 512 * 1024;
+/// Wrapped keys beside one change: the right one, and one that a machine that cannot tell them apart
+/// was handed in its place.
+pub const KEYS_PER_ITEM_MAX: usize = 2;
 /// Batches sent and not yet acknowledged, per space and link.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 8;
 /// Spaces one link may carry: a district hub reads the figures of some hundred streets.

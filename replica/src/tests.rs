@@ -44,7 +44,12 @@ fn item(number: u64) -> Item {
     hash[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     hash[24..].copy_from_slice(&number.to_be_bytes());
     let entry = EntryId::parse("issue/1").expect("id");
-    Item { entry, hash: ChangeHash(hash), bytes: Bytes::copy_from_slice(&number.to_be_bytes()) }
+    Item {
+        entry,
+        hash: ChangeHash(hash),
+        bytes: Bytes::copy_from_slice(&number.to_be_bytes()),
+        keys: Vec::new(),
+    }
 }
 
 fn number(item: &Item) -> u64 {

@@ -171,6 +171,7 @@ fn batch(items: usize, bytes: usize, number: usize) -> Frame {
                     .unwrap_or_else(|_| unreachable!()),
                 hash: ChangeHash(hash),
                 bytes: Bytes::from(change),
+                keys: Vec::new(),
             }
         })
         .collect();

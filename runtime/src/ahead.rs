@@ -62,7 +62,7 @@ mod tests {
         let actor = ActorId([7; 16]);
         let change = Change::encode(actor, seq, 1, 0, Vec::new(), vec![op]);
         let entry = EntryId::parse("issue/1").unwrap();
-        Item { entry, hash: change.hash, bytes: change.bytes }
+        Item { entry, hash: change.hash, bytes: change.bytes, keys: Vec::new() }
     }
 
     fn batch(items: Vec<Item>) -> Frame {

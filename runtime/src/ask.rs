@@ -14,8 +14,8 @@ use serde_json::Value as Json;
 
 pub use packs::{PackFile, PackView};
 pub use views::{
-    ClosingOutcome, ClosingView, ConflictView, CorrectionView, DeviceView, EntryView, KindView,
-    LinkView, NodeView, RefusedView, Snapshot, SpaceView, Status, StepView,
+    ClosingOutcome, ClosingView, ConflictView, CorrectionView, DeviceView, EntryView, ErasureView,
+    KindView, LinkView, NodeView, RefusedView, Snapshot, SpaceView, Status, StepView,
 };
 
 /// Most items in one page of an answer, and most records in one import request.
@@ -134,6 +134,22 @@ pub enum Ask {
         machine: String,
         /// The code the new machine shows.
         code: String,
+    },
+    /// Destroys the keys of an entry's personal fields, on every machine of the community and at its
+    /// hubs. Nobody can undo it.
+    Erase {
+        /// The entry, of this desk's community.
+        entry: EntryId,
+        /// Why; it stays, and the street can read it.
+        reason: String,
+        /// Say what it would mean, and destroy nothing.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// What was erased.
+    Erasures {
+        /// Erasures at most.
+        max: usize,
     },
     /// Figures counted again from the journal's entries, compared with the kept ones.
     Recount {},
@@ -309,6 +325,27 @@ pub enum Answer {
     Approved {
         /// The code of the ring handed over.
         ring_code: String,
+    },
+    /// To `Erase`.
+    Erased {
+        /// The entry.
+        entry: EntryId,
+        /// Sealed changes that nobody can open any more.
+        envelopes: usize,
+        /// Those of them that were sealed by a release before each document had its own key: with a
+        /// copy of the journal and the community's key they can be opened still.
+        shared: usize,
+        /// Entries with personal fields of their own that name it or are named by it.
+        linked: Vec<EntryId>,
+        /// It was erased before.
+        already: bool,
+        /// Nothing was destroyed yet.
+        dry_run: bool,
+    },
+    /// To `Erasures`.
+    Erasures {
+        /// Those that this machine has heard of.
+        erasures: Vec<ErasureView>,
     },
     /// To `Recount`.
     Recount {

@@ -5,6 +5,7 @@
 //! it through [`Holdings`].
 
 mod admit;
+mod keys;
 mod notes;
 mod quota;
 mod rows;
@@ -28,6 +29,7 @@ use linli_store::journal::{AppendError, CommitError, Head, ReadError, Record};
 use linli_store::store::Store;
 use linli_store::views::Views;
 
+pub(crate) use keys::TARGET as ERASURE_TARGET;
 pub(crate) use notes::{EPOCH as EPOCH_NOTE, RESTORED as RESTORED_NOTE};
 pub use notes::{RefusedHere, RefusedThere};
 pub use quota::TakenToday;
@@ -382,6 +384,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             book.shelf.mark(entry);
         }
         self.touched.entry((space.clone(), entry.clone())).or_default().extend(keys);
+        self.follow_erasure(space, entry);
     }
 }
 
@@ -407,7 +410,7 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
 
     fn read(&mut self, space: &Space, after: u64, items: usize, bytes: usize) -> Vec<Placed> {
         match self.store.read(space, after, items, bytes) {
-            Ok(records) => records.into_iter().map(placed).collect(),
+            Ok(records) => records.into_iter().map(|record| self.placed(record)).collect(),
             Err(error) => {
                 self.troubles.push(BooksTrouble::Read(format!("{space}: {error}")));
                 Vec::new()
@@ -416,7 +419,7 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
     }
 
     fn read_one(&mut self, space: &Space, seq: u64) -> Option<Placed> {
-        self.record(space, seq).map(placed)
+        self.record(space, seq).map(|record| self.placed(record))
     }
 
     fn hashes(&mut self, space: &Space) -> Vec<(ChangeHash, u64)> {
@@ -482,6 +485,13 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
 }
 
 impl<D: Disk, V: Views> Books<D, V> {
+    /// A record as it travels: with the keys that open it.
+    fn placed(&self, record: Record) -> Placed {
+        let Record { space, seq, origin, entry, hash, bytes, .. } = record;
+        let keys = self.keys_beside(&space, &entry, &bytes);
+        Placed { seq, origin, item: Item { entry, hash, bytes, keys } }
+    }
+
     fn record(&mut self, space: &Space, seq: u64) -> Option<Record> {
         match self.store.read_one(space, seq) {
             Ok(record) => record,
@@ -491,9 +501,4 @@ impl<D: Disk, V: Views> Books<D, V> {
             }
         }
     }
-}
-
-fn placed(record: Record) -> Placed {
-    let Record { seq, origin, entry, hash, bytes, .. } = record;
-    Placed { seq, origin, item: Item { entry, hash, bytes } }
 }

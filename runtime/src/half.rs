@@ -28,6 +28,17 @@ impl Half {
         self.seals.contains(hash) || self.doc.holds(hash)
     }
 
+    /// Drops all that was read of it; what was taken stays noted, and waits for nothing.
+    pub fn forget(&mut self) {
+        self.doc = Doc::new();
+        self.unread = Vec::new();
+    }
+
+    /// Whether nothing of it was read, and nothing waits to be.
+    pub fn is_forgotten(&self) -> bool {
+        self.doc.hashes().next().is_none() && self.unread.is_empty()
+    }
+
     /// The row a view keeps: version, counts as u32, hashes, places, then the document's row.
     pub fn to_row(&self) -> Vec<u8> {
         let mut out = vec![VERSION];

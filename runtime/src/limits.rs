@@ -5,11 +5,11 @@ use std::time::Duration;
 use linli_domain::limits::CHANGE_BYTES_MAX;
 use linli_replica::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
 
-/// Bytes one item takes in a body beside its change: an entry id of at most 96, a hash of 32, and
-/// tags and lengths.
-pub const ITEM_OVERHEAD_BYTES_MAX: usize = 160;
+/// Bytes one item takes in a body beside its change: an entry id of at most 96, a hash of 32, two
+/// wrapped keys of 80, and tags and lengths.
+pub const ITEM_OVERHEAD_BYTES_MAX: usize = 324;
 /// Largest inflated body of a batch: a full batch, one change that overshoots, and the overhead of
-/// its items; 848 KB.
+/// its items; 930 KB.
 pub const BODY_BYTES_MAX: usize =
     BATCH_BYTES_MAX + CHANGE_BYTES_MAX + BATCH_ITEMS_MAX * ITEM_OVERHEAD_BYTES_MAX;
 /// Below this a body is sent plain: zstd's own frame eats what it would save.
@@ -25,7 +25,7 @@ pub const REASON_BYTES_MAX: usize = 64;
 /// Frames that wait to leave on one link. With batches of at most 0.5 MB and eight in flight,
 /// small frames always find room.
 pub const LINK_FRAMES_MAX: usize = 32;
-/// Events of all links that wait for the replica: at most 64 x 848 KB = 54 MB when every one is a
+/// Events of all links that wait for the replica: at most 64 x 930 KB = 60 MB when every one is a
 /// full batch, and some twice that for what was parsed of them; links stop reading beyond that.
 pub const LINK_EVENTS_MAX: usize = 64;
 
@@ -98,6 +98,16 @@ pub const CORRECTIONS_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of the reason given for it. With 4 KB for 200 metrics at 20, correcting one period of 400
 /// communities in one turn stages at most 400 x 24 KB = 10 MB, below the store's 16 MB.
 pub const CLOSING_NOTE_BYTES_MAX: usize = 4 * 1024;
+/// Letters of the reason for an erasure: a sentence or two, since it stays and says nothing personal.
+pub const ERASURE_REASON_LETTERS_MAX: usize = 200;
+/// Linked entries named before an erasure; who has more of them looks them up.
+pub const LINKED_MAX: usize = 50;
+/// Days for which backups made before an erasure are kept at most: an office that backs up each week
+/// has four others by then. What a backup holds is not in our hands; the list says until when.
+pub const ERASED_IN_BACKUPS_DAYS: i32 = 30;
+/// Between two times that the views are written anew after erasures: some seconds for a large
+/// ledger, in which the machine answers nobody.
+pub const SCRUB_EVERY_MILLIS: u64 = 60 * 1_000;
 /// Bytes a hub takes from one desk in a day unless its operator says otherwise: some 140,000 edits
 /// at 353 bytes, far more than an office writes. A mad or stolen desk needs three weeks for a
 /// gigabyte, and is seen on its first day.

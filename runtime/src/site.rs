@@ -10,6 +10,7 @@ mod audit;
 mod closings;
 mod devices;
 mod entries;
+mod erasures;
 mod figures;
 mod packs;
 mod restored;
@@ -97,6 +98,9 @@ pub struct Site<D: Disk, V: Views> {
     codes: devices::Codes,
     /// When the views last stood for the whole journal, in milliseconds since 1970.
     checkpointed_at: u64,
+    /// When the views' files were last freed of what was erased, in milliseconds since 1970; with
+    /// `u64::MAX` they could not be, and the next start tries again.
+    scrubbed_at: u64,
     /// Where the next audit begins.
     audited: Option<(Space, linli_domain::id::EntryId)>,
 }
@@ -141,6 +145,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             effects: Vec::new(),
             codes: devices::Codes::default(),
             checkpointed_at: now_millis,
+            scrubbed_at: 0,
             audited: None,
         };
         site.load_packs();
@@ -158,6 +163,8 @@ impl<D: Disk, V: Views> Site<D, V> {
         site.hosted_from_books();
         site.publish_device();
         site.unlock();
+        site.write_through();
+        site.books.follow_all_erasures();
         Ok(site)
     }
 
@@ -265,6 +272,10 @@ impl<D: Disk, V: Views> Site<D, V> {
             return true;
         }
         let since = self.books.now_millis().abs_diff(self.checkpointed_at);
+        if self.scrub_due() {
+            self.scrub();
+            return false;
+        }
         if since >= CHECKPOINT_EVERY_MILLIS && self.books.store.checkpoint_useful() {
             self.checkpoint_behind();
         }

@@ -5,6 +5,7 @@
 
 mod backup;
 mod closings;
+mod erasures;
 mod figures;
 mod flags;
 mod kinds;

@@ -107,6 +107,8 @@ pub(crate) enum Command {
         #[arg(value_name = "PACK")]
         pack: String,
     },
+    /// 各社区销毁过的记录，平台是否已清除 | What communities have erased, and whether this hub is clean
+    Erasures,
     /// 从记录重算全部数，与现有的比对 | Counts every figure again and compares
     Recount,
     /// 检查整个日志 | Reads and checks the whole journal

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use linli_runtime::ask::{Answer, Ask, EntryView, PackFile, StepForm, Trouble};
+use linli_runtime::ask::{Answer, Ask, EntryView, PAGE_MAX, PackFile, StepForm, Trouble};
 use linli_runtime::backup::Layout;
 use linli_runtime::terminal::Terminal;
 
@@ -64,6 +64,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Packs => Ask::Packs {},
         Command::Publish { files } => Ask::Publish { files: pack_files(&files)? },
         Command::Withdraw { pack } => Ask::Withdraw { pack },
+        Command::Erasures => Ask::Erasures { max: PAGE_MAX },
         Command::Recount => Ask::Recount {},
         Command::Audit => Ask::Audit {},
         Command::Digests => Ask::Digests {},

@@ -336,6 +336,11 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
+    /// The disk, for the files that lie beside the segments.
+    pub(crate) fn disk_mut(&mut self) -> &mut D {
+        &mut self.disk
+    }
+
     fn write_pending(&mut self) -> io::Result<()> {
         let pending = &self.pending;
         let name = segment::name(pending.start.segment);

@@ -13,6 +13,8 @@
 //!   line in the log, and the replay begins at the first record. Nothing else is lost by that.
 //! - [`Store::checkpoint_behind`] does the same while its owner goes on; its rows are kept in memory
 //!   until [`Store::landed`] has said that they are durable.
+//! - Keys put on the shelf are durable before the commit that they were put for; what an erasure
+//!   in that commit destroys is destroyed after it, and again after a crash in between.
 //! - A checkpoint may be called when the rows of every committed (or replayed) record were written.
 //!
 //! It refuses to know what a row means.
@@ -30,6 +32,7 @@ use crate::disk::Disk;
 use crate::journal::{
     AppendError, Blocks, Checkpoint, CommitError, Head, Journal, ReadError, Record,
 };
+use crate::keys::KeyShelf;
 use crate::limits::{DIRTY_BYTES_DUE, REPLAY_RECORDS_DUE};
 use crate::views::{ViewBatch, Views, ViewsError};
 
@@ -38,6 +41,7 @@ use crate::views::{ViewBatch, Views, ViewsError};
 pub struct Store<D: Disk, V: Views> {
     journal: Journal<D>,
     views: V,
+    keys: KeyShelf,
     views_version: u32,
     /// Rows that changed since the last checkpoint, by their stored keys.
     dirty: ViewBatch,
@@ -65,6 +69,17 @@ pub enum CheckpointError {
     /// The views failed. Call `rebuild_views`, or open the store anew.
     #[error("the checkpoint could not be written")]
     Views(#[from] ViewsError),
+}
+
+/// Why the views' files were not written anew. Try again after the next start.
+#[derive(Debug, thiserror::Error)]
+pub enum ScrubError {
+    /// The views failed.
+    #[error(transparent)]
+    Views(#[from] CheckpointError),
+    /// The key shelf could not be written. Open the store anew.
+    #[error("the key shelf could not be written")]
+    Keys(#[from] std::io::Error),
 }
 
 impl<D: Disk, V: Views> Store<D, V> {
@@ -96,9 +111,31 @@ impl<D: Disk, V: Views> Store<D, V> {
         self.journal.remove_note(key)
     }
 
-    /// As [`Journal::commit`].
+    /// As [`Journal::commit`], with the key shelf: keys first, erasures last. After an error the
+    /// store must be opened anew.
     pub fn commit(&mut self) -> Result<(), CommitError> {
-        self.journal.commit()
+        self.keys.flush(self.journal.disk_mut()).map_err(CommitError::Io)?;
+        self.journal.commit()?;
+        self.keys.rewrite(self.journal.disk_mut()).map_err(CommitError::Io)
+    }
+
+    /// The wrapped keys of sealed documents.
+    pub fn keys(&self) -> &KeyShelf {
+        &self.keys
+    }
+
+    /// The same, to put keys on it or to erase; durable with the next commit.
+    pub fn keys_mut(&mut self) -> &mut KeyShelf {
+        &mut self.keys
+    }
+
+    /// Writes a checkpoint, and then the views' files anew, so that no byte of a row that was
+    /// replaced or removed is left in them; notes on the shelf that what was erased is gone.
+    pub fn scrub(&mut self) -> Result<(), ScrubError> {
+        self.checkpoint()?;
+        self.views.scrub().map_err(CheckpointError::Views)?;
+        self.keys.note_clean();
+        Ok(self.keys.rewrite(self.journal.disk_mut())?)
     }
 
     /// How far a space has come, durably.

@@ -50,6 +50,10 @@ pub trait Views: Send {
     /// Removes every row, durably; also the way back from `Broken`.
     fn clear(&mut self) -> Result<(), ViewsError>;
 
+    /// Leaves no byte of rows that were replaced or removed in any file, durably; rows stay as they
+    /// are. Takes as long as writing all of them.
+    fn scrub(&mut self) -> Result<(), ViewsError>;
+
     /// Reads every row and compares their number and sum with what was written.
     fn audit(&self) -> Result<(), ViewsError>;
 }

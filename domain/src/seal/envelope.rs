@@ -7,6 +7,9 @@
 //! Integers are little-endian. The body is `true length u32`, the change, zeros up to a size
 //! class. It refuses to be opened anywhere but in the space and entry it was sealed for: both
 //! are in the key and in the associated data, with epoch, sender and format.
+//!
+//! Algorithm 2 seals under a key of the document's own, which its commitment names; algorithm 1,
+//! of earlier releases, under one that follows from the community's. Both are opened.
 
 use bytes::Bytes;
 use chacha20poly1305::XChaCha20Poly1305;
@@ -18,8 +21,9 @@ use hmac::digest::CtOutput;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::document::{DocumentKey, KeyName, keys_of};
 use super::framed;
-use super::ring::{CommunityKey, KeyRing};
+use super::ring::KeyRing;
 use crate::id::{AuthorId, ChangeHash, EntryId, Space};
 use crate::limits::CHANGE_BYTES_MAX;
 
@@ -28,8 +32,10 @@ use crate::limits::CHANGE_BYTES_MAX;
 pub const ENVELOPE_BYTES_MAX: usize = HEAD_BYTES + LENGTH_BYTES + CHANGE_BYTES_MAX + TAG_BYTES;
 
 const FORMAT: u8 = 1;
-/// XChaCha20-Poly1305, document key and commitment by HKDF-SHA256.
-const XCHACHA20_POLY1305: u8 = 1;
+/// XChaCha20-Poly1305, cipher key and commitment by HKDF-SHA256 of the community's key.
+const SHARED: u8 = 1;
+/// The same, by HKDF-SHA256 of a document key.
+const OWN: u8 = 2;
 
 const EPOCH_AT: usize = 2;
 const SENDER_AT: usize = 6;
@@ -72,20 +78,44 @@ pub enum OpenError {
         /// The epoch it was sealed in.
         epoch: u32,
     },
+    /// The key of this document is not on this machine: it comes with the envelope once more, or
+    /// was destroyed.
+    #[error("the key of this document is not on this machine")]
+    NoDocumentKey,
     /// Changed on the way, or sealed for another place or under another key. Refuse it.
     #[error("the envelope was altered, or belongs to another entry, space or key")]
     Forged,
 }
 
-/// Seals a change of an entry under the newest key of the ring.
+/// Seals a change of an entry under a key of that document, drawn in key epoch `epoch`.
 ///
-/// `nonce` must be random: two envelopes of one entry and epoch under one nonce tell a reader of
+/// `nonce` must be random: two envelopes under one document key and one nonce tell a reader of
 /// both how they differ.
 ///
 /// # Panics
 ///
 /// If `plain` is longer than [`CHANGE_BYTES_MAX`]: changes are bounded when they are made.
 pub fn seal(
+    key: &DocumentKey,
+    epoch: u32,
+    space: &Space,
+    entry: &EntryId,
+    sender: AuthorId,
+    nonce: [u8; 24],
+    plain: &[u8],
+) -> Bytes {
+    let keys = DocumentKeys::own(key, space, entry);
+    seal_with(&keys, Head { algorithm: OWN, epoch, sender, nonce }, space, entry, plain)
+}
+
+/// Seals as releases before document keys did, under a key that follows from the community's:
+/// what lies in journals since then, for tests. No program writes it any more, since such a
+/// document cannot be erased.
+///
+/// # Panics
+///
+/// As [`seal`].
+pub fn seal_shared(
     ring: &KeyRing,
     space: &Space,
     entry: &EntryId,
@@ -93,17 +123,36 @@ pub fn seal(
     nonce: [u8; 24],
     plain: &[u8],
 ) -> Bytes {
-    assert!(plain.len() <= CHANGE_BYTES_MAX, "changes are bounded before they are sealed");
     let community_key = ring.newest();
-    let keys = DocumentKeys::derive(community_key, space, entry);
+    let keys = DocumentKeys::shared(&community_key.secret, space, entry);
+    let epoch = community_key.epoch;
+    seal_with(&keys, Head { algorithm: SHARED, epoch, sender, nonce }, space, entry, plain)
+}
+
+/// What an envelope says before its content.
+struct Head {
+    algorithm: u8,
+    epoch: u32,
+    sender: AuthorId,
+    nonce: [u8; 24],
+}
+
+fn seal_with(
+    keys: &DocumentKeys,
+    head: Head,
+    space: &Space,
+    entry: &EntryId,
+    plain: &[u8],
+) -> Bytes {
+    assert!(plain.len() <= CHANGE_BYTES_MAX, "changes are bounded before they are sealed");
     let end = HEAD_BYTES + LENGTH_BYTES + size_class(plain.len());
 
     let mut out = Vec::with_capacity(end + TAG_BYTES);
-    out.extend_from_slice(&[FORMAT, XCHACHA20_POLY1305]);
-    out.extend_from_slice(&community_key.epoch.to_le_bytes());
-    out.extend_from_slice(&sender.0);
+    out.extend_from_slice(&[FORMAT, head.algorithm]);
+    out.extend_from_slice(&head.epoch.to_le_bytes());
+    out.extend_from_slice(&head.sender.0);
     out.extend_from_slice(&keys.commitment);
-    out.extend_from_slice(&nonce);
+    out.extend_from_slice(&head.nonce);
     out.extend_from_slice(&(plain.len() as u32).to_le_bytes());
     out.extend_from_slice(plain);
     out.resize(end, 0);
@@ -111,28 +160,41 @@ pub fn seal(
     let associated = associated_data(&out[..COMMITMENT_AT], space, entry);
     let body = InOutBuf::from(&mut out[HEAD_BYTES..]);
     let tag = XChaCha20Poly1305::new(&(*keys.cipher).into())
-        .encrypt_inout_detached(&nonce.into(), &associated, body)
+        .encrypt_inout_detached(&head.nonce.into(), &associated, body)
         .expect("content and associated data are far below the cipher's limit of 256 GB");
     out.extend_from_slice(&tag);
     out.into()
 }
 
 /// Opens an envelope that was sealed for this space and entry; gives the change's bytes.
-pub fn open(
+/// `wrapped` are the wrapped document keys held of the name that [`key_name`] gives; an envelope
+/// of an earlier release needs none.
+pub fn open<'a>(
     ring: &KeyRing,
+    wrapped: impl IntoIterator<Item = &'a [u8]>,
     space: &Space,
     entry: &EntryId,
     envelope: &[u8],
 ) -> Result<Bytes, OpenError> {
     let head = inspect(envelope).map_err(|Malformed| OpenError::Malformed)?;
-    if envelope[1] != XCHACHA20_POLY1305 {
+    let mut of_epoch = keys_of(ring, head.epoch).peekable();
+    if ![SHARED, OWN].contains(&envelope[1]) {
         return Err(OpenError::UnknownAlgorithm);
     }
-    let key = ring.key(head.epoch).ok_or(OpenError::NoKey { epoch: head.epoch })?;
-    let keys = DocumentKeys::derive(key, space, entry);
-    if !keys.is_committed_to(array(envelope, COMMITMENT_AT)) {
-        return Err(OpenError::Forged);
+    if of_epoch.peek().is_none() {
+        return Err(OpenError::NoKey { epoch: head.epoch });
     }
+    let commitment = array(envelope, COMMITMENT_AT);
+    let keys = if envelope[1] == SHARED {
+        let mut keys = of_epoch.map(|key| DocumentKeys::shared(&key.secret, space, entry));
+        keys.find(|keys| keys.is_committed_to(commitment)).ok_or(OpenError::Forged)?
+    } else {
+        let mut keys = wrapped
+            .into_iter()
+            .filter_map(|wrapped| DocumentKey::unwrap(ring, wrapped, space, entry))
+            .map(|key| DocumentKeys::own(&key, space, entry));
+        keys.find(|keys| keys.is_committed_to(commitment)).ok_or(OpenError::NoDocumentKey)?
+    };
 
     let nonce: [u8; 24] = array(envelope, NONCE_AT);
     let (sealed, tag) = envelope.split_at(envelope.len() - TAG_BYTES);
@@ -150,6 +212,24 @@ pub fn open(
     unpad(body).ok_or(OpenError::Malformed)
 }
 
+/// The name of the document key that opens an envelope; `None` where it needs none, is malformed,
+/// or was sealed by a later release.
+pub fn key_name(envelope: &[u8]) -> Option<KeyName> {
+    let own = envelope.get(1) == Some(&OWN) && inspect(envelope).is_ok();
+    own.then(|| KeyName(array(envelope, COMMITMENT_AT)))
+}
+
+/// The name a document key has in the envelopes sealed under it.
+pub fn name_of(key: &DocumentKey, space: &Space, entry: &EntryId) -> KeyName {
+    KeyName(DocumentKeys::own(key, space, entry).commitment)
+}
+
+/// Whether an envelope was sealed by a release before document keys: whoever has the community's
+/// key can open it, also after an erasure.
+pub fn is_shared(envelope: &[u8]) -> bool {
+    envelope.get(1) == Some(&SHARED)
+}
+
 /// Checks what can be checked without a key, in constant time and memory: format, and for a
 /// known algorithm that the size is that of a size class. Unknown algorithms pass, within the
 /// size cap, so that an old hub relays what newer desks write.
@@ -158,7 +238,7 @@ pub fn inspect(bytes: &[u8]) -> Result<EnvelopeHead, Malformed> {
         return Err(Malformed);
     }
     let mut len = bytes.len() - COMMITMENT_AT;
-    if bytes[1] == XCHACHA20_POLY1305 {
+    if [SHARED, OWN].contains(&bytes[1]) {
         let around = HEAD_BYTES + LENGTH_BYTES + TAG_BYTES;
         len = bytes.len().checked_sub(around).ok_or(Malformed)?;
         if size_class(len) != len {
@@ -174,17 +254,27 @@ pub fn envelope_hash(envelope: &[u8]) -> ChangeHash {
     ChangeHash(Sha256::digest(envelope).into())
 }
 
-/// The keys of one entry in one epoch.
+/// What one envelope is sealed with.
 struct DocumentKeys {
     cipher: Zeroizing<[u8; 32]>,
     /// Public. The cipher's tag alone would let one envelope open under two keys to two texts;
-    /// this binds it to the community key it was sealed under.
+    /// this binds it to the key it was sealed under.
     commitment: [u8; 32],
 }
 
 impl DocumentKeys {
-    fn derive(key: &CommunityKey, space: &Space, entry: &EntryId) -> Self {
-        let derived = Hkdf::<Sha256>::new(Some(b"linli sealed document"), &key.secret);
+    /// Of algorithm 2.
+    fn own(key: &DocumentKey, space: &Space, entry: &EntryId) -> Self {
+        Self::derive(b"linli document key", &key.0, space, entry)
+    }
+
+    /// Of algorithm 1.
+    fn shared(secret: &[u8; 32], space: &Space, entry: &EntryId) -> Self {
+        Self::derive(b"linli sealed document", secret, space, entry)
+    }
+
+    fn derive(salt: &[u8], secret: &[u8; 32], space: &Space, entry: &EntryId) -> Self {
+        let derived = Hkdf::<Sha256>::new(Some(salt), secret);
         let expand = |purpose: &[u8], out: &mut [u8; 32]| {
             let place = framed(&[space.to_string().as_bytes(), entry.as_str().as_bytes(), purpose]);
             derived.expand(&place, out).expect("32 bytes are one block of SHA-256");
@@ -234,6 +324,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::seal::CommunityKey;
 
     const SENDER: AuthorId = AuthorId(*b"desk-one");
     const NONCE: [u8; 24] = *b"a nonce of 24 bytes, yes";
@@ -252,12 +343,36 @@ mod tests {
         EntryId::parse("household/b3-2-501").unwrap()
     }
 
+    fn key() -> DocumentKey {
+        DocumentKey::new([8; 32])
+    }
+
+    /// The key as a shelf holds it, behind one that does not fit.
+    fn shelf() -> [Vec<u8>; 2] {
+        [DocumentKey::new([9; 32]), key()]
+            .map(|key| key.wrap(ring().newest(), &space(), &entry(), NONCE))
+    }
+
     fn sealed(plain: &[u8]) -> Vec<u8> {
-        seal(&ring(), &space(), &entry(), SENDER, NONCE, plain).to_vec()
+        seal(&key(), 2, &space(), &entry(), SENDER, NONCE, plain).to_vec()
+    }
+
+    fn sealed_before(plain: &[u8]) -> Vec<u8> {
+        seal_shared(&ring(), &space(), &entry(), SENDER, NONCE, plain).to_vec()
+    }
+
+    fn open_at(
+        ring: &KeyRing,
+        space: &Space,
+        entry: &EntryId,
+        envelope: &[u8],
+    ) -> Result<Bytes, OpenError> {
+        let shelf = shelf();
+        open(ring, shelf.iter().map(Vec::as_slice), space, entry, envelope)
     }
 
     fn opened(envelope: &[u8]) -> Result<Bytes, OpenError> {
-        open(&ring(), &space(), &entry(), envelope)
+        open_at(&ring(), &space(), &entry(), envelope)
     }
 
     proptest! {
@@ -266,75 +381,104 @@ mod tests {
             plain in proptest::collection::vec(any::<u8>(), 0..5000),
             nonce: [u8; 24],
         ) {
-            let envelope = seal(&ring(), &space(), &entry(), SENDER, nonce, &plain);
+            let envelope = seal(&key(), 2, &space(), &entry(), SENDER, nonce, &plain);
             let head = inspect(&envelope).unwrap();
             prop_assert_eq!((head.epoch, head.sender), (2, SENDER));
             prop_assert!(head.len.is_power_of_two() && head.len >= plain.len().max(256));
             prop_assert!(head.len == 256 || head.len < plain.len() * 2);
-            let back = open(&ring(), &space(), &entry(), &envelope).unwrap();
-            prop_assert_eq!(back.as_ref(), plain.as_slice());
+            let before = seal_shared(&ring(), &space(), &entry(), SENDER, nonce, &plain);
+            prop_assert_eq!(before.len(), envelope.len());
+            for envelope in [envelope, before] {
+                let back = opened(&envelope).unwrap();
+                prop_assert_eq!(back.as_ref(), plain.as_slice());
+            }
         }
 
         #[test]
         fn noise_is_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..700)) {
             let _ = inspect(&bytes);
             prop_assert!(opened(&bytes).is_err());
-            let mut known = bytes;
-            known.splice(0..0, [FORMAT, XCHACHA20_POLY1305, 2, 0, 0, 0]);
-            prop_assert!(matches!(opened(&known), Err(OpenError::Malformed | OpenError::Forged)));
+            for algorithm in [SHARED, OWN] {
+                let mut known = bytes.clone();
+                known.splice(0..0, [FORMAT, algorithm, 2, 0, 0, 0]);
+                let closed = opened(&known);
+                prop_assert!(closed != Err(OpenError::UnknownAlgorithm) && closed.is_err());
+            }
         }
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_keeps_it_closed() {
-        let envelope = sealed(b"phone 138");
-        for bit in 0..envelope.len() * 8 {
-            let mut bad = envelope.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(opened(&bad).is_err(), "bit {bit}");
+        for envelope in [sealed(b"phone 138"), sealed_before(b"phone 138")] {
+            for bit in 0..envelope.len() * 8 {
+                let mut bad = envelope.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                assert!(opened(&bad).is_err(), "bit {bit}");
+            }
+            for len in 0..envelope.len() {
+                assert_eq!(opened(&envelope[..len]), Err(OpenError::Malformed), "cut at {len}");
+            }
+            assert!(opened(&envelope).is_ok());
         }
-        for len in 0..envelope.len() {
-            assert_eq!(opened(&envelope[..len]), Err(OpenError::Malformed), "cut at {len}");
-        }
-        assert!(opened(&envelope).is_ok());
     }
 
     #[test]
     fn an_envelope_moved_to_another_place_stays_closed() {
-        let envelope = sealed(b"phone 138");
         let other_entry = EntryId::parse("household/b3-2-502").unwrap();
-        assert_eq!(open(&ring(), &space(), &other_entry, &envelope), Err(OpenError::Forged));
-        for other in ["community/yili/open", "community/chunhui/sealed", "street/yili/board"] {
-            let other = Space::parse(other).unwrap();
-            assert_eq!(open(&ring(), &other, &entry(), &envelope), Err(OpenError::Forged));
+        for envelope in [sealed(b"phone 138"), sealed_before(b"phone 138")] {
+            assert!(open_at(&ring(), &space(), &other_entry, &envelope).is_err());
+            for other in ["community/yili/open", "community/chunhui/sealed", "street/yili/board"] {
+                let other = Space::parse(other).unwrap();
+                assert!(open_at(&ring(), &other, &entry(), &envelope).is_err());
+                // Also where the key was wrapped for that place once more.
+                let moved = key().wrap(ring().newest(), &other, &entry(), NONCE);
+                let moved = [moved.as_slice()];
+                assert!(open(&ring(), moved, &other, &entry(), &envelope).is_err());
+            }
+            let mut other_epoch = envelope.clone();
+            other_epoch[EPOCH_AT] = 1;
+            assert_eq!(opened(&other_epoch), Err(OpenError::Forged));
+            let mut other_sender = envelope.clone();
+            other_sender[SENDER_AT..COMMITMENT_AT].copy_from_slice(b"desk-two");
+            assert_eq!(opened(&other_sender), Err(OpenError::Forged));
         }
-        let mut other_epoch = envelope.clone();
-        other_epoch[EPOCH_AT] = 1;
-        assert_eq!(opened(&other_epoch), Err(OpenError::Forged));
-        let mut other_sender = envelope.clone();
-        other_sender[SENDER_AT..COMMITMENT_AT].copy_from_slice(b"desk-two");
-        assert_eq!(opened(&other_sender), Err(OpenError::Forged));
     }
 
     #[test]
     fn old_epochs_open_and_a_missing_or_wrong_key_does_not() {
         let first = KeyRing::new([7; 32], CommunityKey { epoch: 1, secret: [1; 32] });
-        let old = seal(&first, &space(), &entry(), SENDER, NONCE, b"old");
+        let old = seal_shared(&first, &space(), &entry(), SENDER, NONCE, b"old");
         assert_eq!(opened(&old).as_deref(), Ok(b"old".as_slice()));
-        let new = sealed(b"new");
-        assert_eq!(
-            open(&first, &space(), &entry(), &new),
-            Err(OpenError::NoKey { epoch: 2 }),
-            "a machine that was shut out opens nothing of the next epoch"
-        );
+        let closed = |ring: &KeyRing, envelope: &[u8]| open_at(ring, &space(), &entry(), envelope);
+        for new in [sealed(b"new"), sealed_before(b"new")] {
+            assert_eq!(
+                closed(&first, &new),
+                Err(OpenError::NoKey { epoch: 2 }),
+                "a machine that was shut out opens nothing of the next epoch"
+            );
+        }
         let wrong = KeyRing::new([7; 32], CommunityKey { epoch: 2, secret: [3; 32] });
-        assert_eq!(open(&wrong, &space(), &entry(), &new), Err(OpenError::Forged));
+        assert_eq!(closed(&wrong, &sealed_before(b"new")), Err(OpenError::Forged));
+        assert_eq!(closed(&wrong, &sealed(b"new")), Err(OpenError::NoDocumentKey));
+    }
+
+    #[test]
+    fn without_its_own_key_a_document_stays_closed_to_the_whole_community() {
+        let envelope = sealed(b"phone 138");
+        let other = [shelf()[0].clone()];
+        let closed = |rows: &[Vec<u8>]| {
+            open(&ring(), rows.iter().map(Vec::as_slice), &space(), &entry(), &envelope)
+        };
+        assert_eq!(closed(&[]), Err(OpenError::NoDocumentKey));
+        assert_eq!(closed(&other), Err(OpenError::NoDocumentKey));
+        assert_eq!(key_name(&envelope), Some(name_of(&key(), &space(), &entry())));
+        assert!(!is_shared(&envelope) && is_shared(&sealed_before(b"phone 138")));
+        assert_eq!(key_name(&sealed_before(b"phone 138")), None);
     }
 
     #[test]
     fn the_commitment_alone_refuses_another_key() {
-        let keys =
-            |secret| DocumentKeys::derive(&CommunityKey { epoch: 2, secret }, &space(), &entry());
+        let keys = |secret| DocumentKeys::own(&DocumentKey::new(secret), &space(), &entry());
         assert!(keys([2; 32]).is_committed_to(keys([2; 32]).commitment));
         assert!(!keys([2; 32]).is_committed_to(keys([3; 32]).commitment));
         assert_ne!(*keys([2; 32]).cipher, keys([2; 32]).commitment);
@@ -380,7 +524,7 @@ mod tests {
     /// XChaCha20 and Poly1305. It never changes for format 1, algorithm 1.
     #[test]
     fn known_answer() {
-        let envelope = sealed(b"linli");
+        let envelope = sealed_before(b"linli");
         assert_eq!(
             HEXLOWER.encode(&envelope[..HEAD_BYTES]),
             "0101020000006465736b2d6f6e6515506c61978ab6f87c564b82cc976538e85c1cc45163993eb261e1e53139ce0361206e6f6e6365206f662032342062797465732c20796573"
@@ -388,6 +532,24 @@ mod tests {
         assert_eq!(
             envelope_hash(&envelope).to_string(),
             "1b625208e36d25d1e1c6e6f8eb0a74e78f4b5d2f1cfed2183aa959acf2624e68"
+        );
+    }
+
+    /// Checked as the one above. It never changes for format 1, algorithm 2.
+    #[test]
+    fn known_answer_of_a_document_key() {
+        let envelope = sealed(b"linli");
+        assert_eq!(
+            HEXLOWER.encode(&envelope[..HEAD_BYTES]),
+            "0102020000006465736b2d6f6e65fc28d96f21ac0248d7fc4f5fadef9724240e942809b3d5502fe48699aecf2dd061206e6f6e6365206f662032342062797465732c20796573"
+        );
+        assert_eq!(
+            envelope_hash(&envelope).to_string(),
+            "3cb1f32ce0350c7d1a9f810dda306fb6d8479fb9b36ca24e3dc05b7874c3ef8a"
+        );
+        assert_eq!(
+            HEXLOWER.encode(&shelf()[1]),
+            "010200000061206e6f6e6365206f662032342062797465732c20796573d6c5cf61f71fffe83be85d3c460c920c27c6605b2e136435f771d0cbc9f19f0056a3b1b263d195ea5093d09526e00655"
         );
     }
 }

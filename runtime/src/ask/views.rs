@@ -44,6 +44,9 @@ pub struct Status {
     /// It was restored from a backup and has not met all it shares with since.
     #[serde(default)]
     pub restored: bool,
+    /// Erased entries whose text may still lie in this machine's files; it frees them by itself.
+    #[serde(default)]
+    pub unclean: u64,
 }
 
 /// How far a machine's journal reaches, durably: what a backup has to hold.
@@ -105,6 +108,28 @@ pub struct EntryView {
     pub next: Vec<String>,
     /// What could not be read.
     pub oddities: Vec<String>,
+    /// Its personal fields were destroyed.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub erased: bool,
+}
+
+/// An entry whose personal fields were destroyed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErasureView {
+    /// The entry.
+    pub entry: EntryId,
+    /// Whose it was.
+    pub community: CommunityId,
+    /// When, local time.
+    pub at: String,
+    /// The desk that erased it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// No file of this machine holds its text or a key of it.
+    pub clean: bool,
+    /// The day until which backups made before may be kept; they hold it still.
+    pub backups_until: String,
 }
 
 /// A step as it is shown.

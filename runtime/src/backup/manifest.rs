@@ -10,12 +10,14 @@ use linli_domain::id::{PeerName, Space};
 use linli_store::journal::Extent;
 use serde::{Deserialize, Serialize};
 
-/// Version of the files inside; a reader refuses a greater one.
-pub(super) const FORMAT: u32 = 1;
+/// Version of the files inside; a reader refuses a greater one. Since 2 the key shelf is among them.
+pub(super) const FORMAT: u32 = 2;
 /// Its name in the archive.
 pub(super) const NAME: &str = "manifest.json";
 /// Folder of the journal's segments.
 pub(super) const JOURNAL: &str = "journal/";
+/// The key shelf, beside the segments: both its files, as a machine expects them.
+pub(super) const SHELF: [&str; 2] = ["journal/documents-1.keys", "journal/documents-2.keys"];
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,9 +91,14 @@ impl FileRow {
         self.path != NAME && self.path.split('/').all(plain)
     }
 
+    /// Whether it is a file of the key shelf.
+    pub(super) fn is_shelf(&self) -> bool {
+        SHELF.contains(&self.path.as_str())
+    }
+
     /// The name of the segment, if it is one.
     pub(super) fn segment(&self) -> Option<&str> {
-        self.path.strip_prefix(JOURNAL)
+        self.path.strip_prefix(JOURNAL).filter(|_| !self.is_shelf())
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) fn unpack(
     make_private_dir(&dir.join("journal")).map_err(file_error(dir))?;
     let written = read(file, passphrase, progress, &mut |row, bytes| {
         let path = place(dir, &row.path);
-        if row.segment().is_some() || wanted(&row.path) {
+        if row.segment().is_some() || row.is_shelf() || wanted(&row.path) {
             write_private(&path, bytes).map_err(file_error(&path))?;
         }
         Ok(())

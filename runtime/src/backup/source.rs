@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use linli_domain::id::{EpochId, PeerName, Role};
 use linli_store::disk::RealDisk;
 use linli_store::journal::{Extent, Journal, OpenError};
+use linli_store::keys::KeyShelf;
 use zeroize::Zeroizing;
 
+use super::manifest::SHELF;
 use super::{BackupError, damaged, file_error};
 use crate::authority::{Identity, read_if_present};
 use crate::books::EPOCH_NOTE;
@@ -38,7 +40,7 @@ impl Layout {
 
     /// Whether a backup may hold this file.
     pub(super) fn knows(&self, path: &str) -> bool {
-        path == self.settings || self.secrets.contains(&path)
+        path == self.settings || self.secrets.contains(&path) || SHELF.contains(&path)
     }
 }
 
@@ -83,7 +85,8 @@ impl Source {
         Ok(Self { data, layout, name, epoch, extent, _lock: Some(disk) })
     }
 
-    /// Settings and, if they may go in, secrets: those that are there, with their content.
+    /// Settings, the key shelf and, if they may go in, secrets: those that are there, with their
+    /// content. The keys on the shelf are wrapped under a key that is among the secrets.
     pub(super) fn small_files(&self, secrets: bool) -> Result<Vec<SmallFile>, BackupError> {
         let wanted = [self.layout.settings].into_iter();
         let wanted = wanted.chain(self.layout.secrets.iter().copied().filter(|_| secrets));
@@ -96,7 +99,22 @@ impl Source {
                 return Err(damaged("the machine's certificate is missing"));
             }
         }
+        files.extend(self.shelf()?);
         Ok(files)
+    }
+
+    /// The key shelf, read beside a daemon that may be writing it: it holds at least what the
+    /// journal's extent needs, and less only where that was erased.
+    fn shelf(&self) -> Result<Vec<SmallFile>, BackupError> {
+        let mut copies = [None, None];
+        for (path, copy) in SHELF.iter().zip(&mut copies) {
+            let place = place(&self.data, path);
+            *copy = read_if_present(&place).map_err(file_error(&place))?;
+        }
+        let Some(whole) = KeyShelf::whole(&copies).map_err(BackupError::Journal)? else {
+            return Ok(Vec::new());
+        };
+        Ok(SHELF.map(|path| (path, Zeroizing::new(whole.clone()))).into())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use linli_domain::doc::Fit;
 use linli_domain::gate::{self, Refusal};
-use linli_domain::id::{EntryId, PeerName, Role, Space};
+use linli_domain::id::{ChangeHash, EntryId, PeerName, Role, Space};
 use linli_domain::limits::CHANGE_BYTES_MAX;
 use linli_domain::seal;
 use linli_replica::frame::Item;
@@ -18,12 +18,14 @@ use super::{Books, BooksTrouble};
 impl<D: Disk, V: Views> Books<D, V> {
     pub(super) fn admit_item(&mut self, space: &Space, from: &PeerName, item: &Item) -> Admission {
         if self.half(space, &item.entry).holds(&item.hash) {
+            self.take_late_keys(space, item);
             return Admission::Known;
         }
         if let Some(reason) = self.refusals.reason(space, &item.hash) {
             return self.refuse(space, from, item, reason);
         }
-        if let Some(rest_seconds) = self.put_off(from, item.bytes.len()) {
+        let bytes = item.bytes.len() + item.keys.iter().map(bytes::Bytes::len).sum::<usize>();
+        if let Some(rest_seconds) = self.put_off(from, bytes) {
             return Admission::Later(rest_seconds);
         }
         let verdict = if space.is_sealed() {
@@ -32,7 +34,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             self.admit_open(space, from, item)
         };
         if matches!(verdict, Ok(Admission::Taken) | Err(_)) {
-            self.count_intake(from, item.bytes.len());
+            self.count_intake(from, bytes);
         }
         match verdict {
             Ok(admission) => admission,
@@ -85,14 +87,32 @@ impl<D: Disk, V: Views> Books<D, V> {
             return self.admit_unknown();
         }
         let seq = self.stage_from(space, from, item)?;
-        let half = self.half_mut(space, &item.entry);
-        half.seals.push(item.hash);
-        half.unread.push(seq);
+        self.take_keys(space, item);
+        self.note_envelope(space, &item.entry, item.hash, seq);
         self.read_sealed(space, &item.entry, Some((seq, &item.bytes)));
         if self.me.role() == Role::Node && !self.half(space, &item.entry).unread.is_empty() {
             self.unread.insert((space.clone(), item.entry.clone()));
         }
         Ok(Admission::Taken)
+    }
+
+    /// Takes the keys of an envelope that was here before them, and opens it. One that this turn
+    /// staged is opened after its commit.
+    fn take_late_keys(&mut self, space: &Space, item: &Item) {
+        if self.take_keys(space, item) && !self.half(space, &item.entry).unread.is_empty() {
+            self.read_sealed(space, &item.entry, None);
+            self.unread.insert((space.clone(), item.entry.clone()));
+        }
+    }
+
+    /// Notes an envelope that is durable or staged; it waits to be opened unless it was erased.
+    fn note_envelope(&mut self, space: &Space, entry: &EntryId, hash: ChangeHash, seq: u64) {
+        let erased = self.is_erased(space, entry);
+        let half = self.half_mut(space, entry);
+        half.seals.push(hash);
+        if !erased {
+            half.unread.push(seq);
+        }
     }
 
     /// Opens what came in this turn before something it depends on, or before the ring, now that
@@ -125,7 +145,9 @@ impl<D: Disk, V: Views> Books<D, V> {
         entry: &EntryId,
         fresh: Option<(u64, &bytes::Bytes)>,
     ) {
-        let Some(ring) = self.ring.clone() else { return };
+        if self.ring.is_none() {
+            return;
+        }
         loop {
             let unread = self.half(space, entry).unread.clone();
             let mut progress = false;
@@ -135,7 +157,7 @@ impl<D: Disk, V: Views> Books<D, V> {
                     _ => self.record(space, seq).map(|record| record.bytes),
                 };
                 let Some(bytes) = bytes else { continue };
-                let Ok(plain) = seal::open(&ring, space, entry, &bytes) else { continue };
+                let Ok(plain) = self.opened(space, entry, &bytes) else { continue };
                 if self.apply_opened(space, entry, &plain) {
                     self.half_mut(space, entry).unread.retain(|at| *at != seq);
                     progress = true;
@@ -189,9 +211,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             return;
         }
         if space.is_sealed() {
-            let half = self.half_mut(space, entry);
-            half.seals.push(record.hash);
-            half.unread.push(record.seq);
+            self.note_envelope(space, entry, record.hash, record.seq);
             if let Some(book) = self.spaces.get_mut(space) {
                 book.shelf.mark(entry);
             }

@@ -120,7 +120,7 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 
     /// What is staged from now on may rest on rows that were taken for absent: it is not committed.
-    fn view_failed(&mut self, what: String) {
+    pub(super) fn view_failed(&mut self, what: String) {
         self.views_failed = true;
         self.troubles.push(BooksTrouble::View(what));
     }

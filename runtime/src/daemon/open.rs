@@ -91,6 +91,18 @@ pub fn open(data: &Path, opening: Opening) -> Result<Opened, OpenMachineError> {
         let (space, had, has) = (&lost.space, lost.had, lost.has);
         notes.push(format!("{space} ends at {has} and once ended at {had}; peers fill it up"));
     }
+    if found.shelf.mended > 0 {
+        let mended = found.shelf.mended;
+        notes
+            .push(format!("{mended} damaged keys of documents were mended from their second file"));
+    }
+    if !found.shelf.lost.is_empty() {
+        let rows = &found.shelf.lost;
+        notes.push(format!(
+            "keys of documents are lost, rows {rows:?} of both files; restore a backup, or have other \
+             machines hand them over again"
+        ));
+    }
     for note in &notes {
         tracing::warn!(note, "store");
     }

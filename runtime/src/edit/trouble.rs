@@ -82,6 +82,10 @@ pub enum EditError {
     TooLarge,
     /// Only closing a period writes these entries.
     ByClosingOnly,
+    /// Only erasing writes these entries.
+    ByErasingOnly,
+    /// Its personal fields were destroyed, and none is written into it again.
+    Erased,
 }
 
 impl EditError {
@@ -192,6 +196,16 @@ impl EditError {
                 "by-closing-only",
                 "关账记录由街道平台关账时写入，不能手工添加或修改。请在街道平台上运行 linli-hub close。".to_owned(),
                 "A closing is written when the street's hub closes a period, and not by hand. Run `linli-hub close` at the street office.".to_owned(),
+            ),
+            Self::ByErasingOnly => (
+                "by-erasing-only",
+                "销毁记录只由 erase 命令写入，不能手工添加或修改。".to_owned(),
+                "An erasure is written by the command `erase`, and not by hand.".to_owned(),
+            ),
+            Self::Erased => (
+                "erased",
+                "这条记录的个人信息已销毁，不能再写入个人信息。要登记新的情况，请另立一条（add 加 --id 自定编号）。".to_owned(),
+                "The personal fields of this entry were destroyed, and none can be written into it again. Begin a new entry for what is new (`add` with an id of your own, `--id`).".to_owned(),
             ),
         }
     }

@@ -33,6 +33,7 @@ fn batch(items: usize, change: &[u8]) -> Frame {
             entry: EntryId::new("issue", &format!("i{at}")).unwrap(),
             hash: ChangeHash([at as u8; 32]),
             bytes: change.clone(),
+            keys: Vec::new(),
         })
         .collect();
     let space = Space::Open(CommunityId::parse("anping").unwrap());

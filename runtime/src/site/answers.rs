@@ -74,6 +74,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             Ask::Packs {} => Ok(Answer::Packs { packs: self.packs() }),
             Ask::Publish { files } => self.publish(&files),
             Ask::Withdraw { pack } => self.withdraw(&pack),
+            Ask::Erase { entry, reason, dry_run } => self.erase(&entry, &reason, dry_run),
+            Ask::Erasures { max } => self.erasures(max),
             Ask::Recount {} => self.recount(),
             Ask::Audit {} => Ok(self.audit()),
             Ask::Digests {} => {
@@ -133,7 +135,9 @@ impl<D: Disk, V: Views> Site<D, V> {
     ) -> Result<Answer, Trouble> {
         let community = self.community(community.as_ref()).map_err(|error| error.trouble())?;
         let entry = self.entry(&community, id);
-        if entry.fields.is_empty() && entry.sets.is_empty() && entry.steps.is_empty() {
+        let erased = self.books.is_erased(&Space::Sealed(community.clone()), id);
+        let empty = entry.fields.is_empty() && entry.sets.is_empty() && entry.steps.is_empty();
+        if empty && !erased {
             let error = EditError::NoSuchEntry { entry: id.to_string() };
             return Err(error.trouble());
         }
@@ -293,6 +297,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             code: self.own_code(),
             ring_code: self.own_ring_code(),
             restored: !self.books.unmet().is_empty(),
+            unclean: self.books.unclean() as u64,
             ..Status::default()
         }
     }

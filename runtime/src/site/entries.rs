@@ -257,6 +257,7 @@ impl<D: Disk, V: Views> Site<D, V> {
                 .iter()
                 .map(|odd| format!("{}: {}", odd.key, odd.what))
                 .collect(),
+            erased: self.books.is_erased(&Space::Sealed(community.clone()), id),
         }
     }
 }

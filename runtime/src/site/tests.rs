@@ -2,6 +2,7 @@
 //! and sealed from it.
 
 mod closings;
+mod erasures;
 mod found;
 mod packs;
 mod quota;

@@ -10,7 +10,7 @@ use linli_domain::hlc::Hlc;
 use linli_domain::id::{CommunityId, EntryId, Role, Space};
 use linli_domain::limits::{CHANGE_BYTES_MAX, CHANGE_OPS_MAX, KEY_BYTES_MAX, TEXT_BYTES_MAX};
 use linli_domain::pack::{IdRule, Kind};
-use linli_domain::seal::{keyed_id, seal};
+use linli_domain::seal::{ERASURE_KIND, keyed_id, seal};
 use linli_domain::value::Value;
 use linli_store::disk::Disk;
 use linli_store::views::Views;
@@ -88,8 +88,8 @@ impl<D: Disk, V: Views> Site<D, V> {
         self.community(None)
     }
 
-    /// Writes what a person gave. A closing is not written so, but an export that holds it can be
-    /// imported where it is.
+    /// Writes what a person gave. A closing or an erasure is not written so, but an export that holds
+    /// it can be imported where it is.
     #[expect(clippy::too_many_arguments, reason = "one edit, whole")]
     fn write_by_hand(
         &mut self,
@@ -101,10 +101,17 @@ impl<D: Disk, V: Views> Site<D, V> {
         steps: Vec<Step>,
         dry_run: bool,
     ) -> Result<Written, EditError> {
-        let closing = kind.name == closing::KIND;
-        let written =
-            self.write(community, kind, entry_id, entry, fields, steps, dry_run || closing)?;
-        if closing && written.changes > 0 { Err(EditError::ByClosingOnly) } else { Ok(written) }
+        let only = match kind.name.as_str() {
+            closing::KIND => Some(EditError::ByClosingOnly),
+            ERASURE_KIND => Some(EditError::ByErasingOnly),
+            _ => None,
+        };
+        let dry_run = dry_run || only.is_some();
+        let written = self.write(community, kind, entry_id, entry, fields, steps, dry_run)?;
+        match only {
+            Some(error) if written.changes > 0 => Err(error),
+            _ => Ok(written),
+        }
     }
 
     /// Writes fields and steps into both halves.
@@ -136,10 +143,13 @@ impl<D: Disk, V: Views> Site<D, V> {
             // A hub has no key by design; what it writes must be open.
             return Err(EditError::Locked);
         }
+        let sealed_space = Space::Sealed(community.clone());
+        if !draft.sealed.is_empty() && self.books.is_erased(&sealed_space, entry_id) {
+            return Err(EditError::Erased);
+        }
         let Draft { open, sealed } = draft;
         let mut changes = 0;
-        let (in_open, in_sealed) =
-            (Space::Open(community.clone()), Space::Sealed(community.clone()));
+        let (in_open, in_sealed) = (Space::Open(community.clone()), sealed_space);
         if !within_bounds(&sealed) {
             return Err(EditError::TooLarge);
         }
@@ -190,10 +200,12 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     fn stage(&mut self, space: &Space, entry: &EntryId, change: &Change) -> Result<(), EditError> {
         let staged = if space.is_sealed() {
-            let ring = self.books.ring().ok_or(EditError::Locked)?;
+            let drawn = self.books.sealing_key(space, entry, &mut self.entropy);
+            let (key, epoch) = drawn.ok_or(EditError::Locked)?;
             let mut nonce = [0; 24];
             (self.entropy)(&mut nonce);
-            let envelope = seal(&ring, space, entry, self.actor.author(), nonce, &change.bytes);
+            let sender = self.actor.author();
+            let envelope = seal(&key, epoch, space, entry, sender, nonce, &change.bytes);
             self.books.stage_own_sealed(space, entry, change, envelope)
         } else {
             self.books.stage_own(space, entry, change)

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::table::Table;
 use super::words::Words;
-use super::{Lang, closings, figures, kinds};
+use super::{Lang, closings, erasures, figures, kinds};
 use crate::ask::{Answer, EntryView, KindView, NodeView, Status};
 use crate::limits::MEGABYTE;
 
@@ -95,6 +95,8 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
                 "Approved. Compare: `status` on that machine must show the ring code {ring_code}\n"
             ),
         },
+        Answer::Erased { .. } => erasures::done(answer, lang),
+        Answer::Erasures { erasures } => erasures::table(erasures, lang, columns),
         Answer::Recount { entries, cells, differences } => {
             let head = match lang {
                 Lang::Zh => format!("重算 {entries} 条记录、{cells} 个数"),
@@ -135,7 +137,7 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
 }
 
 /// A table, or a sentence that says there is nothing in it.
-fn listed(table: &Table, columns: usize, empty: &str) -> String {
+pub(super) fn listed(table: &Table, columns: usize, empty: &str) -> String {
     if table.is_empty() { format!("{empty}\n") } else { table.render(columns) }
 }
 
@@ -187,6 +189,9 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
     }
     if status.restored {
         line("恢复：", "Restored: ", lang.pick(RESTORED.0, RESTORED.1));
+    }
+    if status.unclean > 0 {
+        line("销毁：", "Erasures: ", &erasures::unclean(status.unclean, lang));
     }
     for note in &status.store {
         line("存储：", "Store: ", note);
@@ -243,6 +248,9 @@ fn entry_page(entry: &EntryView, words: Words) -> String {
         let _ = write!(text, " · {community}");
     }
     text.push('\n');
+    if entry.erased {
+        let _ = writeln!(text, "{}", erasures::mark(lang));
+    }
     let mut fields = Table::new(lang.pick(["字段", "", "内容"], ["Field", "", "Value"]));
     for name in ordered(entry) {
         let value = words.value(kind, &name, &entry.fields[&name]);
@@ -315,7 +323,7 @@ fn entries_table(entries: &[EntryView], words: Words, columns: usize) -> String 
             let mut row = vec![
                 entry.entry.to_string(),
                 community.map_or_else(String::new, ToString::to_string),
-                words.state(kind, &entry.state),
+                erasures::beside(&words.state(kind, &entry.state), entry.erased, lang),
             ];
             row.extend(names.iter().map(|name| {
                 entry.fields.get(name).map_or_else(String::new, |it| words.value(kind, name, it))
@@ -415,6 +423,7 @@ mod tests {
             }],
             next: vec!["dispatch".into()],
             oddities: Vec::new(),
+            erased: false,
         }
     }
 

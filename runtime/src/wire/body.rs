@@ -8,20 +8,21 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use linli_domain::gate;
 use linli_domain::id::{ChangeHash, EntryId};
+use linli_domain::seal::WRAPPED_KEY_BYTES_MAX;
 use linli_proto::codec::check_parts;
 use linli_proto::v1;
 use linli_replica::frame::Item;
-use linli_replica::limits::BATCH_ITEMS_MAX;
+use linli_replica::limits::{BATCH_ITEMS_MAX, KEYS_PER_ITEM_MAX};
 use prost::Message as _;
 use zstd::bulk::{Compressor, Decompressor};
 
-use super::WireError;
+use super::{WireError, bound};
 use crate::limits::{BODY_BYTES_MAX, BODY_PLAIN_BYTES_MAX};
 
 /// Links live side by side with a network that is slower than any level; the first costs least.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Fields an item may have before a body counts as crafted: five times those it has.
+/// Fields an item may have before a body counts as crafted: three times those it has.
 const FIELDS_PER_ITEM_MAX: usize = 15;
 
 /// A body as it travels.
@@ -37,7 +38,12 @@ pub(super) fn pack(items: Vec<Item>) -> Body {
         .map(|item| {
             let follows = gate::hash_of(&item.bytes) == Some(item.hash);
             let hash = if follows { Bytes::new() } else { Bytes::copy_from_slice(&item.hash.0) };
-            v1::Item { entry: item.entry.as_str().to_owned(), hash, change: item.bytes }
+            v1::Item {
+                entry: item.entry.as_str().to_owned(),
+                hash,
+                change: item.bytes,
+                keys: item.keys,
+            }
         })
         .collect();
     let plain = v1::BatchBody { items }.encode_to_vec();
@@ -79,11 +85,16 @@ fn unpack_item(item: v1::Item) -> Result<Item, WireError> {
     } else {
         ChangeHash::from_slice(&item.hash)
     };
+    bound("keys of an item", item.keys.len(), KEYS_PER_ITEM_MAX)?;
+    for key in &item.keys {
+        bound("bytes of a key", key.len(), WRAPPED_KEY_BYTES_MAX)?;
+    }
     Ok(Item {
         entry: EntryId::parse(&item.entry)
             .map_err(|_| WireError::Malformed { what: "entry id" })?,
         hash: hash.ok_or(WireError::Malformed { what: "hash" })?,
         bytes: item.change,
+        keys: item.keys,
     })
 }
 

@@ -2,7 +2,9 @@
 
 use linli_domain::gate;
 use linli_domain::id::{CommunityId, EntryId, StreetId};
+use linli_domain::seal::WRAPPED_KEY_BYTES_MAX;
 use linli_replica::frame::Item;
+use linli_replica::limits::KEYS_PER_ITEM_MAX;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -41,11 +43,13 @@ fn any_hash() -> impl Strategy<Value = ChangeHash> {
 
 fn item() -> impl Strategy<Value = Item> {
     let parts = ("[a-z0-9_]{1,32}/[A-Za-z0-9._-]{1,63}", any_hash(), vec(any::<u8>(), 0..600));
-    (parts, any::<bool>()).prop_map(|((entry, hash, bytes), honest)| Item {
+    let keys = vec(vec(any::<u8>(), 0..=WRAPPED_KEY_BYTES_MAX), 0..=KEYS_PER_ITEM_MAX);
+    (parts, any::<bool>(), keys).prop_map(|((entry, hash, bytes), honest, keys)| Item {
         entry: EntryId::parse(&entry).unwrap(),
         // One that follows from the bytes is not sent.
         hash: gate::hash_of(&bytes).filter(|_| honest).unwrap_or(hash),
         bytes: bytes.into(),
+        keys: keys.into_iter().map(Bytes::from).collect(),
     })
 }
 
@@ -139,6 +143,7 @@ fn batch_of(items: usize, change: &[u8]) -> Batch {
             entry: EntryId::new("issue", &format!("i{at}")).unwrap(),
             hash: ChangeHash([at as u8; 32]),
             bytes: change.clone(),
+            keys: Vec::new(),
         })
         .collect();
     Batch { space: community(), to: None, number: 1, items, last: false, held: Digest::default() }

@@ -12,6 +12,7 @@ use crate::journal::{
     Checkpoint, Journal, JournalOptions, OpenError, OpenReport, ReadError, Refusal, SalvageError,
     SalvageReport,
 };
+use crate::keys::{KeyShelf, ShelfReport};
 use crate::limits::CACHE_BYTES;
 use crate::views::{Doubt, SledViews, ViewBatch, Views, ViewsError};
 
@@ -39,6 +40,8 @@ pub struct Opened {
     pub journal: OpenReport,
     /// Why the views are derived again; `None` if they were kept, or the store is new.
     pub rebuilt: Option<Rebuild>,
+    /// Of the key shelf.
+    pub shelf: ShelfReport,
     /// Changes that will be handed out by `replay_next`.
     pub replay_changes: u64,
 }
@@ -139,7 +142,7 @@ impl<D: Disk, V: Views> Store<D, V> {
             Err(Unfit::Views(ViewsError::Broken(doubt))) => (None, Some(Rebuild::Broken(doubt))),
             Err(Unfit::Views(error)) => return Err(error.into()),
         };
-        let (journal, report) = Journal::open_from(disk, options.journal, seen.clone())?;
+        let (mut journal, report) = Journal::open_from(disk, options.journal, seen.clone())?;
         let unfit = unfit.or(report.refused.map(Rebuild::Refused));
         let is_new = journal.checkpoint().commits() == 0;
         let state = if let (None, Some(state)) = (&unfit, seen) {
@@ -159,13 +162,16 @@ impl<D: Disk, V: Views> Store<D, V> {
             let changes = report.changes_read;
             tracing::warn!(%reason, changes, "the views are derived again from the journal");
         }
+        let (keys, shelf) = KeyShelf::open(journal.disk_mut())?;
         let until = journal.checkpoint().commits();
         let set_back = report.set_back();
-        let opened = Opened { replay_changes: report.changes_read, rebuilt, journal: report };
+        let opened =
+            Opened { replay_changes: report.changes_read, rebuilt, journal: report, shelf };
         let replay = (state.commits() < until).then_some(Replay { state, until });
         let store = Self {
             journal,
             views,
+            keys,
             views_version: options.views_version,
             dirty: ViewBatch::new(),
             landing: None,

@@ -154,6 +154,11 @@ impl Views for MemoryViews {
         Ok(())
     }
 
+    fn scrub(&mut self) -> Result<(), ViewsError> {
+        // Memory keeps nothing that was replaced.
+        self.flush()
+    }
+
     fn audit(&self) -> Result<(), ViewsError> {
         self.sound().map(drop)
     }

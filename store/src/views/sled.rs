@@ -43,7 +43,7 @@ impl SledViews {
         let engine = Engine::open(dir, cache_bytes)?;
         landing::finish(&engine, dir)?;
         let tally = read_tally(&engine)?;
-        let views = Self {
+        let mut views = Self {
             dir: dir.to_owned(),
             cache_bytes,
             engine: Some(Arc::new(engine)),
@@ -54,7 +54,10 @@ impl SledViews {
         }
         let size = place::size(dir);
         let live = tally.bytes.saturating_mul(REWRITE_FACTOR);
-        if size > REWRITE_BYTES_MIN.max(live) { views.rewrite() } else { Ok(views) }
+        if size > REWRITE_BYTES_MIN.max(live) {
+            views.rewrite()?;
+        }
+        Ok(views)
     }
 
     /// As `open`; a broken directory is moved aside and an empty one takes its place. Returns what
@@ -114,7 +117,8 @@ impl SledViews {
     }
 
     /// Copies all rows to a new directory, since sled does not give room back.
-    fn rewrite(self) -> Result<Self, ViewsError> {
+    fn rewrite(&mut self) -> Result<(), ViewsError> {
+        self.landing.wait();
         let fresh_dir = place::fresh_dir(&self.dir);
         place::remove(&fresh_dir)?;
         let fresh = Engine::open(&fresh_dir, self.cache_bytes)?;
@@ -131,12 +135,10 @@ impl SledViews {
         }
         fresh.flush()?;
         drop(fresh);
-        let (dir, cache_bytes, landing) =
-            (self.dir.clone(), self.cache_bytes, self.landing.clone());
-        drop(self);
-        place::swap_in(&dir, &fresh_dir)?;
-        let engine = Some(Arc::new(Engine::open(&dir, cache_bytes)?));
-        Ok(Self { dir, cache_bytes, engine, landing })
+        self.engine = None;
+        place::swap_in(&self.dir, &fresh_dir)?;
+        self.engine = Some(Arc::new(Engine::open(&self.dir, self.cache_bytes)?));
+        Ok(())
     }
 }
 
@@ -214,6 +216,11 @@ impl Views for SledViews {
         Ok(())
     }
 
+    fn scrub(&mut self) -> Result<(), ViewsError> {
+        self.rewrite()?;
+        Ok(place::forget_broken(&self.dir)?)
+    }
+
     fn audit(&self) -> Result<(), ViewsError> {
         let tally = self.landing.tally();
         let engine = self.engine()?;
@@ -268,7 +275,7 @@ mod tests {
         }
         let before = views.scan(b"", None, 99).expect("scan");
         let size = place::size(&dir);
-        let views = views.rewrite().expect("rewrite");
+        views.rewrite().expect("rewrite");
         assert!(place::size(&dir) < size, "{} of {size} bytes", place::size(&dir));
         assert_eq!(views.scan(b"", None, 99).expect("scan"), before);
         drop(views);
@@ -276,6 +283,34 @@ mod tests {
         views.audit().expect("audit");
         assert_eq!(views.scan(b"", None, 99).expect("scan"), before);
         assert_eq!(std::fs::read_dir(home.path()).expect("directory").count(), 1);
+    }
+
+    #[test]
+    fn nothing_that_was_replaced_is_left_after_a_scrub() {
+        let home = tempfile::tempdir().expect("temporary directory");
+        let dir = home.path().join("views");
+        let mut views = SledViews::open(&dir, 4 << 20).expect("opens");
+        let put = |views: &mut SledViews, value: &[u8]| {
+            let mut batch = ViewBatch::new();
+            batch.put(*b"row", value);
+            views.write(&batch).expect("write");
+            views.flush().expect("flush");
+        };
+        let holds = |dir: &Path, needle: &[u8]| {
+            let files = std::fs::read_dir(dir).expect("directory");
+            files
+                .filter_map(|file| std::fs::read(file.expect("entry").path()).ok())
+                .any(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+        };
+        put(&mut views, b"canary of a person");
+        put(&mut views, b"nothing");
+        let aside = home.path().join("views.broken-1");
+        std::fs::create_dir(&aside).expect("directory");
+        assert!(holds(&dir, b"canary"), "a log keeps what was replaced");
+        views.scrub().expect("scrub");
+        assert!(!holds(&dir, b"canary") && !aside.exists());
+        assert_eq!(views.get(b"row").expect("get").as_deref(), Some(b"nothing".as_slice()));
+        put(&mut views, b"goes on");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The first half is asked at every step, the second (`settled`) once the world is at peace. They
 //! refuse to trust anything a machine says of itself where the journal can be read.
 
+mod erased;
 pub(crate) mod settled;
 
 use linli_domain::id::{PeerName, Role, Space, StreetId};
@@ -34,6 +35,8 @@ pub enum Checker {
     Counted,
     /// Personal fields never leave their community unsealed.
     Sealed,
+    /// Of what was erased nobody keeps a key or a text.
+    Erased,
     /// Nothing of one community reaches another.
     Isolated,
     /// Queues, frames and lists stay below their bounds.
@@ -63,6 +66,7 @@ impl Checker {
             Self::Invented => "invented",
             Self::Counted => "counted",
             Self::Sealed => "sealed",
+            Self::Erased => "erased",
             Self::Isolated => "isolated",
             Self::Bounded => "bounded",
             Self::Live => "live",

@@ -175,7 +175,7 @@ impl Machine {
     /// Starts the program.
     pub(crate) fn start(&mut self, now_ms: u64, planted: Option<Planted>) -> Result<(), NoStart> {
         self.well_at_start = self.well.copy();
-        let disk = SimDisk { disk: self.disk.clone(), planted, syncs: 0 };
+        let disk = SimDisk::new(self.disk.clone(), planted);
         let views = SimViews { views: self.views.clone(), planted, begun: Begun::Nothing };
         let options = StoreOptions { journal: journal_options(), ..StoreOptions::default() };
         let (mut store, opened) =

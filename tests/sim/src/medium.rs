@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use linli_store::disk::Disk;
 use linli_store::views::{Begun, ViewBatch, Views, ViewsError};
-use linli_store::{MemoryDisk, MemoryViews};
+use linli_store::{MemoryDisk, MemoryViews, SHELF_FILES};
 
 use crate::planted::Planted;
 
@@ -17,6 +17,8 @@ const LIES_EVERY: u64 = 7;
 /// What the keys of the owner's rows begin with: of contributions, and of cells.
 const CONTRIBUTIONS: &[u8] = &[1, b'c'];
 const CELLS: &[u8] = &[1, b't'];
+/// And of halves of entries.
+const HALVES: &[u8] = &[1, b'h'];
 
 /// A disk in memory.
 #[derive(Debug, Clone)]
@@ -24,6 +26,14 @@ pub(crate) struct SimDisk {
     pub(crate) disk: MemoryDisk,
     pub(crate) planted: Option<Planted>,
     pub(crate) syncs: u64,
+    /// Every row that was put on the key shelf, kept by a planted bug.
+    shelved: Vec<u8>,
+}
+
+impl SimDisk {
+    pub(crate) fn new(disk: MemoryDisk, planted: Option<Planted>) -> Self {
+        Self { disk, planted, syncs: 0, shelved: Vec::new() }
+    }
 }
 
 impl Disk for SimDisk {
@@ -37,6 +47,9 @@ impl Disk for SimDisk {
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let full = self.planted == Some(Planted::FullDiskIgnored);
+        if self.planted == Some(Planted::ErasedKeyTakenAgain) && name == SHELF_FILES[0] {
+            self.shelved.extend_from_slice(bytes);
+        }
         self.disk.append(name, bytes).or_else(|error| if full { Ok(()) } else { Err(error) })
     }
 
@@ -65,7 +78,16 @@ impl Disk for SimDisk {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.rename(from, to)
+        match self.planted {
+            // The second file is left as it was.
+            Some(Planted::ErasedKeyKept) if to == SHELF_FILES[1] => self.disk.remove(from),
+            Some(Planted::ErasedKeyTakenAgain) if SHELF_FILES.contains(&to) => {
+                self.disk.rename(from, to)?;
+                self.disk.append(to, &self.shelved)?;
+                self.disk.sync(to)
+            }
+            _ => self.disk.rename(from, to),
+        }
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
@@ -111,6 +133,19 @@ impl Views for SimViews {
                 }
                 self.views.write(&kept)
             }
+            Some(Planted::ErasedTextKept) => {
+                let shrinks = |key: &[u8], value: Option<&[u8]>| {
+                    let before = self.views.get(key).ok().flatten();
+                    let before = before.filter(|_| key.starts_with(HALVES));
+                    before
+                        .is_some_and(|before| value.is_some_and(|value| value.len() < before.len()))
+                };
+                let mut kept = ViewBatch::new();
+                for (key, value) in batch.rows().filter(|(key, value)| !shrinks(key, *value)) {
+                    kept.set(key.to_vec(), value.map(<[u8]>::to_vec));
+                }
+                self.views.write(&kept)
+            }
             _ => self.views.write(batch),
         }
     }
@@ -145,6 +180,10 @@ impl Views for SimViews {
             self.views.write(&left)?;
         }
         Ok(())
+    }
+
+    fn scrub(&mut self) -> Result<(), ViewsError> {
+        self.views.scrub()
     }
 
     fn audit(&self) -> Result<(), ViewsError> {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use linli_domain::entry::StepId;
 use linli_domain::hlc::Hlc;
 use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
-use linli_domain::seal::{DevicePublicKey, device_code};
+use linli_domain::seal::{DevicePublicKey, ERASURE_KIND, device_code, erasure_id};
 use linli_runtime::ask::{Answer, Ask, EntryView, FigureQuery, RecordForm, StepForm};
 use linli_runtime::limits::CLOCK_DRIFT_MILLIS_MAX;
 use serde_json::Value as Json;
@@ -33,6 +33,8 @@ pub(crate) struct People {
     chance: Chance,
     words: u64,
     codes: BTreeMap<PeerName, String>,
+    /// Personal texts written into each entry.
+    secrets: BTreeMap<(CommunityId, EntryId), Vec<String>>,
 }
 
 /// What an act came to.
@@ -52,7 +54,13 @@ pub(crate) struct Told {
 
 impl People {
     pub(crate) fn new(chance: Chance) -> Self {
-        Self { chance, words: 0, codes: BTreeMap::new() }
+        Self { chance, words: 0, codes: BTreeMap::new(), secrets: BTreeMap::new() }
+    }
+
+    /// Personal texts that were written into an entry.
+    pub(crate) fn secrets_of(&self, community: &CommunityId, entry: &EntryId) -> &[String] {
+        let place = (community.clone(), entry.clone());
+        self.secrets.get(&place).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// One person's act at a machine. `waiting` are desks of the same community without its key.
@@ -76,7 +84,7 @@ impl People {
         {
             return vec![self.approve(at, name, *key)];
         }
-        match self.chance.between(0, 19) {
+        match self.chance.between(0, 20) {
             0..=6 => {
                 let RecordForm { kind, id, fields, .. } = self.form(locked);
                 vec![self.ask(at, Ask::Add { kind, id, fields }, "entries added")]
@@ -91,6 +99,7 @@ impl People {
             }
             17 => self.look_up(at),
             18 => vec![self.mistake(at)],
+            19 => self.erase(at),
             _ => vec![self.question(at)],
         }
     }
@@ -191,6 +200,14 @@ impl People {
         told
     }
 
+    /// Somebody has moved away.
+    fn erase(&mut self, at: &mut Machine) -> Vec<Told> {
+        let Some((_, entry)) = self.known(at, "") else { return Vec::new() };
+        let reason = "moved away".to_owned();
+        let dry_run = self.chance.one_in(8);
+        vec![self.ask(at, Ask::Erase { entry, reason, dry_run }, "erasures")]
+    }
+
     fn look_up(&mut self, at: &mut Machine) -> Vec<Told> {
         let Some((_, entry)) = self.known(at, "") else { return Vec::new() };
         let reason = Some(self.word());
@@ -255,6 +272,7 @@ impl People {
             let what = format!("{asked}: nobody answers");
             return Told { what, counted, shown: None, saved: Vec::new(), violation: None };
         };
+        let personal = secrets_in(&ask);
         let answer = site.ask(ask);
         let mut saved = Vec::new();
         let what = match &answer {
@@ -262,7 +280,18 @@ impl People {
                 for community in communities_of(&at.name, &at.entries, entry) {
                     saved.extend(new_changes(site, &community, entry, &at.held));
                 }
+                if let Some(community) = &at.name.community {
+                    let place = (community.clone(), entry.clone());
+                    self.secrets.entry(place).or_default().extend(personal);
+                }
                 format!("{asked}: written {entry}, {changes} changes")
+            }
+            Answer::Erased { entry, already: false, dry_run: false, .. } => {
+                let erasure = erasure_id(entry);
+                if let Some(community) = at.name.community.clone() {
+                    saved.extend(new_changes(site, &community, &erasure, &at.held));
+                }
+                format!("{asked}: erased {entry}")
             }
             Answer::Imported { added, changed, unchanged, refused } => {
                 format!("{asked}: {added} {changed} {unchanged} {}", refused.len())
@@ -279,7 +308,7 @@ impl People {
 
     /// An entry that the machine has, of a kind or of any.
     fn known(&mut self, at: &Machine, kind: &str) -> Option<(CommunityId, EntryId)> {
-        let housekeeping = ["device", "lookup"];
+        let housekeeping = ["device", "lookup", ERASURE_KIND];
         let fit: Vec<&(CommunityId, EntryId)> = at
             .entries
             .iter()
@@ -302,7 +331,8 @@ impl People {
     /// A personal text.
     fn secret(&mut self) -> String {
         self.words += 1;
-        format!("{CANARY}-{}", self.words)
+        // Ended, so that none is the beginning of another.
+        format!("{CANARY}-{}.", self.words)
     }
 
     fn date(&mut self) -> String {
@@ -318,6 +348,18 @@ fn too_far_ahead(at: &Machine, id: &str, last: Option<&String>) -> Option<Violat
     let ahead = millis(id)?.saturating_sub(known);
     let text = format!("{} makes step {id}, {ahead} ms ahead of all it may go by", at.name);
     (ahead > AHEAD_MS_MAX).then(|| Violation::new(Checker::Causal, text))
+}
+
+/// Personal texts in an edit that no other edit has.
+fn secrets_in(ask: &Ask) -> Vec<String> {
+    let (fields, note) = match ask {
+        Ask::Add { fields, .. } | Ask::Edit { fields, .. } => (Some(fields), None),
+        Ask::Step { step, fields, .. } => (Some(fields), step.note.clone()),
+        _ => (None, None),
+    };
+    let texts = fields.into_iter().flatten().filter_map(|(_, value)| value.as_str());
+    let texts = texts.map(str::to_owned).chain(note);
+    texts.filter(|text| text.starts_with(CANARY) && text.ends_with('.')).collect()
 }
 
 /// An entry as the screen shows it, personal fields masked.

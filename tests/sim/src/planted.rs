@@ -94,11 +94,17 @@ pub enum Planted {
     RefusalsForgotten,
     /// A peer's clock is followed, however far it is ahead.
     ClockFollowed,
+    /// Keys of an erased document go from one file of the shelf and stay in the other.
+    ErasedKeyKept,
+    /// Keys that were erased are put on the shelf once more.
+    ErasedKeyTakenAgain,
+    /// A row that has become shorter is not written, so that what was erased stays in the views.
+    ErasedTextKept,
 }
 
 impl Planted {
     /// All of them, with the names they are asked for by.
-    pub const ALL: [(Self, &'static str); 44] = [
+    pub const ALL: [(Self, &'static str); 47] = [
         (Self::AckBeforeCommit, "ack-before-commit"),
         (Self::FramesBeforeCommit, "frames-before-commit"),
         (Self::CommitErrorIgnored, "commit-error-ignored"),
@@ -143,6 +149,9 @@ impl Planted {
         (Self::LostEnrolment, "lost-enrolment"),
         (Self::RefusalsForgotten, "refusals-forgotten"),
         (Self::ClockFollowed, "clock-followed"),
+        (Self::ErasedKeyKept, "erased-key-kept"),
+        (Self::ErasedKeyTakenAgain, "erased-key-taken-again"),
+        (Self::ErasedTextKept, "erased-text-kept"),
     ];
 
     /// The name it is asked for by.

@@ -45,7 +45,7 @@ pub(crate) struct World {
     steps_left: u32,
     /// Faults are over; when this began.
     peace_since: Option<u64>,
-    people: People,
+    pub(crate) people: People,
     mallory: Mallory,
     now_ms: u64,
     queue: BTreeMap<(u64, u64), Event>,

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::sync_directory;
 use crate::limits::BROKEN_KEPT_MAX;
 
 const MARK: &str = "doubtful";
@@ -77,6 +78,15 @@ pub(super) fn fresh_dir(dir: &Path) -> PathBuf {
 
 fn old_dir(dir: &Path) -> PathBuf {
     with_ending(dir, ".old")
+}
+
+/// Removes the directories kept aside after damage, and makes all that was removed beside the views
+/// durable.
+pub(super) fn forget_broken(dir: &Path) -> io::Result<()> {
+    for number in broken_beside(dir)? {
+        remove(&with_ending(dir, &format!("{BROKEN}{number}")))?;
+    }
+    dir.parent().map_or(Ok(()), sync_directory)
 }
 
 /// Removes a directory if it is there.

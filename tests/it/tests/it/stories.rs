@@ -7,6 +7,7 @@
 mod backups;
 mod definitions;
 mod duty_turn;
+mod erasure;
 mod kill_cycles;
 mod mishaps;
 mod network_cut;

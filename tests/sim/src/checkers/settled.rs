@@ -17,7 +17,7 @@ use linli_replica::holdings::Holdings as _;
 use linli_runtime::ask::{Answer, Ask, FigureQuery};
 use linli_store::disk::Disk as _;
 
-use super::{Checker, Violation, sealed};
+use super::{Checker, Violation, erased, sealed};
 use crate::machine::Machine;
 use crate::trace::short;
 use crate::truth::MachineNo;
@@ -38,6 +38,7 @@ pub(crate) fn all(world: &mut World) -> Result<(), Violation> {
 pub(crate) fn alone(world: &mut World) -> Result<(), Violation> {
     counted_alike(world)?;
     hubs_know_nothing(world)?;
+    erased::everywhere(world)?;
     refused_justly(world)?;
     sound(world)
 }
@@ -354,6 +355,6 @@ fn spaces(communities: &[CommunityId]) -> Vec<Space> {
 }
 
 /// Whether a machine takes part in a community's space.
-fn shares(name: &PeerName, space: &Space) -> bool {
+pub(super) fn shares(name: &PeerName, space: &Space) -> bool {
     name.role() != Role::DistrictHub && super::isolated(name, space).is_ok()
 }

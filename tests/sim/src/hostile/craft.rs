@@ -6,7 +6,7 @@ use linli_domain::change::{Action, Change, Op, OpId};
 use linli_domain::gate;
 use linli_domain::id::{ActorId, AuthorId, ChangeHash, EntryId, PeerName, Space};
 use linli_domain::limits::{CHANGE_BYTES_MAX, CHANGE_OPS_MAX, KEY_BYTES_MAX, TEXT_BYTES_MAX};
-use linli_domain::seal::{CommunityKey, KeyRing, envelope_hash, seal};
+use linli_domain::seal::{DocumentKey, envelope_hash, seal};
 use linli_domain::value::Value;
 use linli_replica::frame::Item;
 use linli_replica::holdings::Holdings as _;
@@ -66,16 +66,16 @@ impl Craft<'_> {
             _ => return self.mutant_or_honest(me),
         };
         let hash = hash_of(&bytes);
-        Some((what, vec![Item { entry: self.entry.clone(), hash, bytes }], false))
+        Some((what, vec![Item { entry: self.entry.clone(), hash, bytes, keys: Vec::new() }], false))
     }
 
     /// An envelope for a sealed space.
     pub(super) fn envelope(&mut self) -> Option<Crafted> {
-        let key = CommunityKey { epoch: 1, secret: self.chance.bytes() };
-        let ring = KeyRing::new(self.chance.bytes(), key);
+        let key = DocumentKey::new(self.chance.bytes());
         let author = self.me.author();
         let mut sealed = |author| {
-            seal(&ring, self.space, self.entry, author, self.chance.bytes(), b"nothing").to_vec()
+            let nonce = self.chance.bytes();
+            seal(&key, 1, self.space, self.entry, author, nonce, b"nothing").to_vec()
         };
         let (what, bytes) = match self.books.now_millis() % 4 {
             0 => ("an envelope of a stranger", sealed(AuthorId([5; 8]))),
@@ -85,13 +85,27 @@ impl Craft<'_> {
                 let bytes = Bytes::from(sealed(author));
                 let mut hash = envelope_hash(&bytes);
                 hash.0[3] ^= 1;
-                let item = Item { entry: self.entry.clone(), hash, bytes };
+                let item = Item {
+                    entry: self.entry.clone(),
+                    hash,
+                    bytes,
+                    keys: vec![Bytes::from_static(&[1; 77])],
+                };
                 return Some(("an envelope under a wrong hash", vec![item], false));
             }
         };
         let bytes = Bytes::from(bytes);
         let hash = envelope_hash(&bytes);
-        Some((what, vec![Item { entry: self.entry.clone(), hash, bytes }], false))
+        Some((
+            what,
+            vec![Item {
+                entry: self.entry.clone(),
+                hash,
+                bytes,
+                keys: vec![Bytes::from_static(&[1; 77])],
+            }],
+            false,
+        ))
     }
 
     fn actor(&mut self, author: AuthorId) -> ActorId {
@@ -139,7 +153,12 @@ impl Craft<'_> {
         let change = self.edit(actor)?;
         let mut bytes = change.bytes.to_vec();
         bytes[5] ^= 1;
-        let item = Item { entry: self.entry.clone(), hash: change.hash, bytes: bytes.into() };
+        let item = Item {
+            entry: self.entry.clone(),
+            hash: change.hash,
+            bytes: bytes.into(),
+            keys: Vec::new(),
+        };
         Some(("a wrong checksum", vec![item], false))
     }
 
@@ -156,7 +175,7 @@ impl Craft<'_> {
         let hash = *self.chance.pick(&lacking)?;
         let entry = self.truth.made(&hash)?.entry.clone();
         let bytes = Bytes::from_static(b"not what the name says, and long enough");
-        Some(("a stolen name", vec![Item { entry, hash, bytes }], false))
+        Some(("a stolen name", vec![Item { entry, hash, bytes, keys: Vec::new() }], false))
     }
 
     /// Another change under the number of one that is there.
@@ -201,7 +220,12 @@ impl Craft<'_> {
         let Change { start_op, time_millis, mut deps, ops, .. } = honest;
         deps.push(ChangeHash(self.chance.bytes()));
         let change = Change::encode(actor, 1, start_op, time_millis, deps, ops);
-        let item = Item { entry: self.entry.clone(), hash: change.hash, bytes: change.bytes };
+        let item = Item {
+            entry: self.entry.clone(),
+            hash: change.hash,
+            bytes: change.bytes,
+            keys: Vec::new(),
+        };
         Some(("an orphan", vec![item], false))
     }
 
@@ -209,7 +233,12 @@ impl Craft<'_> {
     fn mutant_or_honest(&mut self, me: ActorId) -> Option<Crafted> {
         if self.chance.one_in(3) {
             let change = self.edit(me)?;
-            let item = Item { entry: self.entry.clone(), hash: change.hash, bytes: change.bytes };
+            let item = Item {
+                entry: self.entry.clone(),
+                hash: change.hash,
+                bytes: change.bytes,
+                keys: Vec::new(),
+            };
             return Some(("an honest change", vec![item], true));
         }
         let honest = self.held()?;
@@ -223,7 +252,13 @@ impl Craft<'_> {
         let bytes = resealed(bytes);
         let hash = hash_of(&bytes);
         let same = hash == honest.hash;
-        (!same).then(|| ("a mutant", vec![Item { entry: self.entry.clone(), hash, bytes }], false))
+        (!same).then(|| {
+            (
+                "a mutant",
+                vec![Item { entry: self.entry.clone(), hash, bytes, keys: Vec::new() }],
+                false,
+            )
+        })
     }
 
     /// A change of the entry that the victim holds.

@@ -104,9 +104,10 @@ impl World {
             Some(Planted::PlainForSealed)
                 if batch.space.is_sealed() && self.weather.one_in(SELDOM) =>
             {
-                let Some(ring) = &self.machines[machine].ring else { return Ok(()) };
+                let Some(site) = &mut self.machines[machine].site else { return Ok(()) };
+                let books = site.books();
                 for item in &mut batch.items {
-                    if let Ok(plain) = seal::open(ring, &batch.space, &item.entry, &item.bytes) {
+                    if let Ok(plain) = books.opened(&batch.space, &item.entry, &item.bytes) {
                         item.bytes = plain;
                     }
                 }

@@ -86,7 +86,7 @@ impl World {
         let name = at.name.clone();
         // An office that salvages has a disk that works.
         at.disk.heal();
-        let mut disk = SimDisk { disk: at.disk.clone(), planted, syncs: 0 };
+        let mut disk = SimDisk::new(at.disk.clone(), planted);
         let report = Journal::salvage(&mut disk, journal_options()).map_err(|error| {
             Violation::new(Checker::Sound, format!("{name} cannot be salvaged: {error}"))
         })?;

@@ -1,6 +1,7 @@
 //! Peace: faults end, everybody comes back, and the world has to settle.
 
 use linli_domain::id::PeerName;
+use linli_runtime::limits::SCRUB_EVERY_MILLIS;
 
 use super::{Event, World};
 use crate::checkers::{Checker, Violation, settled};
@@ -128,6 +129,8 @@ impl World {
     /// Everything that must hold at peace; then some machines lose their views, and it must hold
     /// again.
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
+        // Long enough for everybody to write its views anew after the last erasure.
+        self.now_ms += SCRUB_EVERY_MILLIS;
         self.finish_work()?;
         settled::all(self)?;
         let before = settled::read_out(self);

@@ -408,7 +408,7 @@ impl World {
 
     /// A record's change, opened with the machine's ring where it is sealed.
     fn opened(
-        &self,
+        &mut self,
         machine: MachineNo,
         space: &Space,
         entry: &linli_domain::id::EntryId,
@@ -418,8 +418,8 @@ impl World {
         if !space.is_sealed() {
             return gate::parse(bytes, &hash).ok();
         }
-        let ring = self.machines[machine].ring.as_ref()?;
-        let plain = seal::open(ring, space, entry, bytes).ok()?;
+        let site = self.machines[machine].site.as_mut()?;
+        let plain = site.books().opened(space, entry, bytes).ok()?;
         gate::parse(&plain, &gate::hash_of(&plain)?).ok()
     }
 
