@@ -4,7 +4,7 @@
 
 use super::{Store, manifest};
 use crate::disk::Disk;
-use crate::views::{Row, ViewBatch, Views, ViewsError};
+use crate::views::{Row, RowAudit, ViewBatch, Views, ViewsError};
 
 impl<D: Disk, V: Views> Store<D, V> {
     /// The value of a row; `None` if there is none.
@@ -59,6 +59,11 @@ impl<D: Disk, V: Views> Store<D, V> {
     /// Reads every row of the views and compares them with their tally.
     pub fn audit_views(&self) -> Result<(), ViewsError> {
         self.views.audit()
+    }
+
+    /// Takes an audit of the views' rows on by at most `max` rows; true while there is more.
+    pub fn audit_views_slice(&self, audit: &mut RowAudit, max: usize) -> Result<bool, ViewsError> {
+        self.views.audit_slice(audit, max)
     }
 
     fn changed<'a>(

@@ -6,7 +6,7 @@
 use std::io;
 
 use linli_store::disk::Disk;
-use linli_store::views::{ViewBatch, Views, ViewsError};
+use linli_store::views::{RowAudit, ViewBatch, Views, ViewsError};
 use linli_store::{MemoryDisk, MemoryViews};
 
 use crate::planted::Planted;
@@ -61,6 +61,10 @@ impl Disk for SimDisk {
             return Ok(());
         }
         self.disk.truncate(name, len)
+    }
+
+    fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.disk.put(name, bytes)
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -130,8 +134,8 @@ impl Views for SimViews {
         Ok(())
     }
 
-    fn audit(&self) -> Result<(), ViewsError> {
-        self.views.audit()
+    fn audit_slice(&self, audit: &mut RowAudit, max: usize) -> Result<bool, ViewsError> {
+        self.views.audit_slice(audit, max)
     }
 }
 
