@@ -33,7 +33,7 @@ use crate::limits::{
     CALLS_MAX, QUIET_AFTER, TICK, TURN_BYTES_MAX, TURN_INPUTS_MAX, TURN_RECORD_BYTES,
 };
 use crate::link::LinkEvent;
-use crate::site::Site;
+use crate::site::{Audited, Site};
 use wires::{Overflow, Wires, frame_bytes};
 
 /// Speaks to a running daemon; clones speak to the same one.
@@ -97,7 +97,8 @@ where
     // A runtime of its own, for waiting only: the thread sleeps until a link or a person wakes it.
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new().name("machine".into()).spawn(move || {
-        let machine = Machine { site, wires: Wires::default(), events, calls, keys };
+        let (wires, audits) = (Wires::default(), Vec::new());
+        let machine = Machine { site, wires, events, calls, keys, audits };
         let run = std::panic::AssertUnwindSafe(|| waiting.block_on(machine.run()));
         let outcome = std::panic::catch_unwind(run).unwrap_or(Err(DaemonError::Panicked));
         // Nobody waits any more when the process leaves in another way.
@@ -162,6 +163,8 @@ struct Machine<D: Disk, V: Views> {
     events: mpsc::Receiver<LinkEvent>,
     calls: mpsc::Receiver<Call>,
     keys: Option<Keys>,
+    /// Who waits for the audit that is under way.
+    audits: Vec<oneshot::Sender<Answer>>,
 }
 
 /// What a turn owes to people once it is durable.
@@ -187,6 +190,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 // that hands over a month, should not wait for them.
                 None if quiet && !rests => {
                     rests = !self.site.idle();
+                    self.tell_audited();
                     continue;
                 }
                 None => tokio::select! {
@@ -263,6 +267,11 @@ impl<D: Disk, V: Views> Machine<D, V> {
     fn take(&mut self, input: Input, owed: &mut Owed) -> usize {
         match input {
             Input::Event(event) => self.take_event(event),
+            Input::Call(Call::Ask { ask, reply }) if matches!(*ask, Ask::Audit {}) => {
+                self.site.begin_audit();
+                self.audits.push(reply);
+                0
+            }
             Input::Call(Call::Ask { ask, reply }) => {
                 let bytes = match &*ask {
                     Ask::Import { records, .. } => records.len() * TURN_RECORD_BYTES,
@@ -335,6 +344,23 @@ impl<D: Disk, V: Views> Machine<D, V> {
     fn close(&mut self, link: LinkId, reason: &str) {
         if let Some(peer) = self.wires.drop(link) {
             tracing::warn!(%peer, link = link.0, reason, "link closed");
+        }
+    }
+
+    /// Tells people and the log how an audit has ended.
+    fn tell_audited(&mut self) {
+        let Some(audited) = self.site.take_audited() else { return };
+        let Audited { records, rows, documents, damage, began, ended } = &audited;
+        let millis = ended.saturating_sub(*began);
+        if damage.is_empty() {
+            tracing::info!(records, rows, documents, millis, "the audit found everything sound");
+        }
+        for what in damage {
+            tracing::error!(what, "the audit found damage; `status` says what to do");
+        }
+        for reply in self.audits.drain(..) {
+            // Who asked may have gone.
+            let _ = reply.send(audited.answer());
         }
     }
 

@@ -36,6 +36,8 @@ use crate::limits::{CHECKPOINT_EVERY_MILLIS, HALVES_DIRTY_MAX, SLICE_ENTRIES};
 use crate::policy;
 use figures::Keeper;
 
+pub use audit::{Audited, Watch};
+
 /// Gives random bytes; the system's in a daemon, a seed's in the simulator.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
 
@@ -97,8 +99,7 @@ pub struct Site<D: Disk, V: Views> {
     codes: devices::Codes,
     /// When the views last stood for the whole journal, in milliseconds since 1970.
     checkpointed_at: u64,
-    /// Where the next audit begins.
-    audited: Option<(Space, linli_domain::id::EntryId)>,
+    audits: audit::Audits,
 }
 
 impl<D: Disk, V: Views> fmt::Debug for Site<D, V> {
@@ -141,7 +142,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             effects: Vec::new(),
             codes: devices::Codes::default(),
             checkpointed_at: now_millis,
-            audited: None,
+            audits: audit::Audits::new(now_millis),
         };
         site.load_packs();
         while site.books.replay(SLICE_ENTRIES)? {
@@ -256,7 +257,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         Ok(std::mem::take(&mut self.effects))
     }
 
-    /// One slice of background work: figures, rows, a checkpoint. True if there is more.
+    /// One slice of background work: figures, rows, a checkpoint, an audit. True if there is more.
     pub fn idle(&mut self) -> bool {
         let measured = self.measure_touched(SLICE_ENTRIES);
         let wrote = self.write_rows(SLICE_ENTRIES);
@@ -267,7 +268,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         if since >= CHECKPOINT_EVERY_MILLIS && self.books.store.checkpoint_useful() {
             self.checkpoint();
         }
-        false
+        self.audit_on()
     }
 
     /// Background work that cannot wait for an idle moment, so that memory and the next start
@@ -290,7 +291,11 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// What went wrong since the last call, for the log.
     pub fn take_troubles(&mut self) -> Vec<BooksTrouble> {
-        self.books.take_troubles()
+        let troubles = self.books.take_troubles();
+        if troubles.iter().any(|trouble| matches!(trouble, BooksTrouble::Read(_))) {
+            self.audit_soon();
+        }
+        troubles
     }
 
     /// How each link stands.

@@ -44,6 +44,26 @@ pub struct Status {
     /// It was restored from a backup and has not met all it shares with since.
     #[serde(default)]
     pub restored: bool,
+    /// The last whole audit.
+    #[serde(default)]
+    pub audit: AuditView,
+}
+
+/// How the last whole audit ended.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AuditView {
+    /// One is under way.
+    pub running: bool,
+    /// When it ended, local time; absent before the first.
+    pub ended: Option<String>,
+    /// Records of the journal read.
+    pub records: u64,
+    /// Rows of the views read.
+    pub rows: u64,
+    /// Halves compared with their changes.
+    pub documents: u64,
+    /// What is wrong, each with its place.
+    pub damage: Vec<String>,
 }
 
 /// How far a machine's journal reaches, durably: what a backup has to hold.

@@ -85,7 +85,7 @@ pub fn drill(
     }
     let (mut records, mut documents, mut entries, mut cells) = (0, 0, 0, 0);
     match ask(Ask::Audit {}) {
-        Answer::Audit { records: read, documents: compared, damage } => {
+        Answer::Audit { records: read, documents: compared, damage, .. } => {
             (records, documents) = (read, compared);
             wrong.extend(damage);
         }

@@ -293,6 +293,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             code: self.own_code(),
             ring_code: self.own_ring_code(),
             restored: !self.books.unmet().is_empty(),
+            audit: self.audit_view(),
             ..Status::default()
         }
     }

@@ -1,6 +1,7 @@
 //! Machines joined by hand: what is written at one desk is read at the other, counted at the hub,
 //! and sealed from it.
 
+mod audits;
 mod closings;
 mod found;
 mod packs;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::table::Table;
 use super::words::Words;
-use super::{Lang, closings, figures, kinds};
+use super::{Lang, audits, closings, figures, kinds};
 use crate::ask::{Answer, EntryView, KindView, NodeView, Status};
 use crate::limits::MEGABYTE;
 
@@ -102,12 +102,10 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             };
             verdict(&head, differences, lang.pick("全部一致", "all equal"))
         }
-        Answer::Audit { records, documents, damage } => {
-            let head = match lang {
-                Lang::Zh => format!("读过日志 {records} 条、文档 {documents} 份"),
-                Lang::En => format!("read {records} records and {documents} documents"),
-            };
-            verdict(&head, damage, lang.pick("完好", "sound"))
+        Answer::Audit { records, rows, documents, damage } => {
+            let head = audits::counts(*records, *rows, *documents, lang);
+            let text = verdict(&head, damage, lang.pick("完好", "sound"));
+            if damage.is_empty() { text } else { format!("{text}{}\n", audits::what_to_do(lang)) }
         }
         Answer::Digests { digests } => {
             let mut table = Table::new(lang.pick(["空间", "摘要"], ["Space", "Digest"]));
@@ -188,6 +186,7 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
     if status.restored {
         line("恢复：", "Restored: ", lang.pick(RESTORED.0, RESTORED.1));
     }
+    audits::lines(&status.audit, lang, &mut line);
     for note in &status.store {
         line("存储：", "Store: ", note);
     }
