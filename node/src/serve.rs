@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::api::{self, Shared};
+use crate::commands::LAYOUT;
 use crate::config::Config;
 use crate::desk::Desk;
 use crate::uplinks::{Plan, Uplinks};
@@ -41,12 +42,13 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
     let community = me.community.clone().context("the certificate is not a desk's")?;
     let keys = Keys::below(data);
     let opening = opening(data, &enrolled, &keys, config.utc_offset_minutes)?;
-    let opened = {
+    let mut opened = {
         let data = data.to_owned();
         tokio::task::spawn_blocking(move || daemon::open(&data, opening))
             .await?
             .map_err(|error| error.trouble("linli-node"))?
     };
+    opened.watch(data, LAYOUT, &[]);
 
     let (links, events) = Links::new();
     let (handle, ended) = daemon::spawn(opened.site, events, Some(keys))?;

@@ -6,6 +6,7 @@
 //! commit that failed: what the disk holds then is for the next start to find out.
 
 mod clock;
+mod files;
 mod keys;
 mod open;
 mod signal;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until};
 
 pub use clock::{CHINA_OFFSET_MINUTES, local_time, now_millis};
+pub use files::watch_files;
 pub use keys::{Keys, KeysError};
 pub use open::{OpenMachineError, Opened, open, system_entropy};
 pub use signal::{EXIT_JOURNAL, Ended, until_end};
