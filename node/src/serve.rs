@@ -12,6 +12,7 @@ use linli_runtime::ask::{Answer, Ask, Trouble};
 use linli_runtime::authority::Identity;
 use linli_runtime::daemon::{self, Keys};
 use linli_runtime::enrol::{self, Enrolled};
+use linli_runtime::limits::MEGABYTE;
 use linli_runtime::link::Links;
 use linli_runtime::local_api::LocalApi;
 use linli_runtime::serve::{Door, Serving};
@@ -49,6 +50,7 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
             .map_err(|error| error.trouble("linli-node"))?
     };
     opened.watch(data, LAYOUT, &[]);
+    opened.guard_room(data, config.free_megabytes_min.saturating_mul(MEGABYTE));
 
     let (links, events) = Links::new();
     let (handle, ended) = daemon::spawn(opened.site, events, Some(keys))?;

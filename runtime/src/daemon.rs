@@ -9,6 +9,7 @@ mod clock;
 mod files;
 mod keys;
 mod open;
+mod room;
 mod signal;
 mod wires;
 
@@ -27,6 +28,7 @@ pub use clock::{CHINA_OFFSET_MINUTES, local_time, now_millis};
 pub use files::watch_files;
 pub use keys::{Keys, KeysError};
 pub use open::{OpenMachineError, Opened, open, system_entropy};
+pub use room::look_for_room;
 pub use signal::{EXIT_JOURNAL, Ended, until_end};
 
 use crate::ask::{Answer, Ask, Trouble};
@@ -392,6 +394,14 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 }
                 BooksTrouble::NearQuota { from, bytes, bytes_per_day } => {
                     tracing::info!(%from, bytes, bytes_per_day, "a machine nears its daily limit");
+                }
+                BooksTrouble::Room { free, min, short: true } => tracing::error!(
+                    free,
+                    min,
+                    "the disk is nearly full: nothing is taken until there is room again"
+                ),
+                BooksTrouble::Room { free, .. } => {
+                    tracing::info!(free, "there is room on the disk again: work goes on");
                 }
                 BooksTrouble::PutOff { from, bytes, bytes_per_day } => {
                     tracing::warn!(

@@ -102,6 +102,11 @@ pub const CLOSING_NOTE_BYTES_MAX: usize = 4 * 1024;
 /// at 353 bytes, far more than an office writes. A mad or stolen desk needs three weeks for a
 /// gigabyte, and is seen on its first day.
 pub const NODE_BYTES_PER_DAY: u64 = 50 * MEGABYTE;
+/// Bytes that are left free on a disk unless its operator says otherwise: some 1,400,000 edits, and
+/// room for the views, for a backup's temporary file, and for the system itself.
+pub const FREE_BYTES_MIN: u64 = 500 * MEGABYTE;
+/// Seconds a peer rests before it offers again what a full disk could not take.
+pub const FULL_REST_SECONDS: u32 = 30;
 /// What settings count in.
 pub const MEGABYTE: u64 = 1_000_000;
 /// Halves of entries kept in memory per space while clean: about 2 KB each, 16 MB.

@@ -13,6 +13,7 @@ mod entries;
 mod figures;
 mod packs;
 mod restored;
+mod room;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,7 @@ use crate::policy;
 use figures::Keeper;
 
 pub use audit::{Audited, Watch};
+pub use room::Look;
 
 /// Gives random bytes; the system's in a daemon, a seed's in the simulator.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -100,6 +102,7 @@ pub struct Site<D: Disk, V: Views> {
     /// When the views last stood for the whole journal, in milliseconds since 1970.
     checkpointed_at: u64,
     audits: audit::Audits,
+    room: room::Room,
 }
 
 impl<D: Disk, V: Views> fmt::Debug for Site<D, V> {
@@ -143,6 +146,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             codes: devices::Codes::default(),
             checkpointed_at: now_millis,
             audits: audit::Audits::new(now_millis),
+            room: room::Room::default(),
         };
         site.load_packs();
         while site.books.replay(SLICE_ENTRIES)? {
@@ -242,6 +246,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             self.heard.insert(peer.clone(), self.books.now_millis());
         }
         self.books.second_passes();
+        self.look_for_room();
         self.step(Event::Tick);
         self.meet_again();
     }

@@ -9,6 +9,7 @@ use linli_runtime::ask::Trouble;
 use linli_runtime::authority::{Authority, AuthorityError, Identity};
 use linli_runtime::daemon;
 use linli_runtime::enrol::{self, Invitations, Registrar};
+use linli_runtime::limits::MEGABYTE;
 use linli_runtime::link::Links;
 use linli_runtime::local_api::LocalApi;
 use linli_runtime::serve::Door;
@@ -46,6 +47,7 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
             .map_err(|error| error.trouble("linli-hub"))?
     };
     opened.watch(data, LAYOUT, &["invitations.json"]);
+    opened.guard_room(data, config.limits.free_megabytes_min.saturating_mul(MEGABYTE));
     let registry = enrol::Registry::open(data.join("machines.json"))?;
     let invitations = Invitations::open(data.join("invitations.json"))?;
     let registrar =

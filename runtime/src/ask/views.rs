@@ -44,6 +44,9 @@ pub struct Status {
     /// It was restored from a backup and has not met all it shares with since.
     #[serde(default)]
     pub restored: bool,
+    /// Bytes left on the disk, while they are too few to take anything.
+    #[serde(default)]
+    pub free_bytes: Option<u64>,
     /// The last whole audit.
     #[serde(default)]
     pub audit: AuditView,

@@ -10,7 +10,7 @@ use linli_store::journal::{OpenError, ReadError};
 use linli_store::store::{RealStore, StoreError, StoreOptions};
 use linli_store::views::SledViews;
 
-use super::{now_millis, watch_files};
+use super::{look_for_room, now_millis, watch_files};
 use crate::ask::Trouble;
 use crate::backup::Layout;
 use crate::site::{Entropy, OpenSiteError, Opening, Site};
@@ -25,6 +25,11 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// Takes nothing more while fewer bytes than `min_bytes` are free on the disk; 0 never looks.
+    pub fn guard_room(&mut self, data: &Path, min_bytes: u64) {
+        self.site.guard_room(look_for_room(data), min_bytes);
+    }
+
     /// Has the small files of the data folder looked at, now and with every audit.
     pub fn watch(&mut self, data: &Path, layout: Layout, more: &[&'static str]) {
         let (wrong, watch) = watch_files(data, layout, more);

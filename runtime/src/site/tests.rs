@@ -7,6 +7,7 @@ mod found;
 mod packs;
 mod quota;
 mod restored;
+mod room;
 
 use std::sync::Arc;
 
