@@ -11,7 +11,7 @@ use crate::{enrol, export, fields, import};
 const LISTED_MAX: usize = 200;
 
 /// A node's data folder, for its backups.
-const LAYOUT: Layout = Layout {
+pub(crate) const LAYOUT: Layout = Layout {
     hub: false,
     settings: "node.toml",
     identity: "identity/identity.pem",

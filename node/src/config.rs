@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use linli_runtime::config::{self, ConfigError};
 use linli_runtime::daemon::CHINA_OFFSET_MINUTES;
+use linli_runtime::limits::{FREE_BYTES_MIN, MEGABYTE};
 use serde::Deserialize;
 
 /// The settings of a node.
@@ -21,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) language: Option<String>,
     /// What is logged.
     pub(crate) log: String,
+    /// Megabytes kept free on the disk; 0 never looks.
+    pub(crate) free_megabytes_min: u64,
     /// Links within the office.
     pub(crate) lan: Lan,
 }
@@ -43,6 +46,7 @@ impl Default for Config {
             utc_offset_minutes: CHINA_OFFSET_MINUTES,
             language: None,
             log: "info".to_owned(),
+            free_megabytes_min: FREE_BYTES_MIN / MEGABYTE,
             lan: Lan::default(),
         }
     }
@@ -61,6 +65,7 @@ pub(crate) fn read(data: &Path) -> Result<Config, ConfigError> {
 
 /// The file that enrolment leaves, every setting explained.
 pub(crate) fn first_text(hub: &str) -> String {
+    let free_megabytes_min = FREE_BYTES_MIN / MEGABYTE;
     format!(
         r#"# linli-node 的设置。改后重新启动生效。
 # Settings of linli-node. A restart makes a change effective.
@@ -79,6 +84,10 @@ utc_offset_minutes = {CHINA_OFFSET_MINUTES}
 
 # 日志：error、warn、info 或 debug。 How much to log.
 log = "info"
+
+# 磁盘至少留多少兆字节，不足时暂停写入，腾出空间后自动继续；0 为不检查。
+# Megabytes kept free on the disk: with less nothing is saved until there is room; 0 never looks.
+free_megabytes_min = {free_megabytes_min}
 
 # 同一社区的几台电脑可在办公室网络里直接同步，街道平台不通时也行。
 # Desks of one community may sync directly in the office, even when the hub cannot be reached.

@@ -12,6 +12,7 @@ use linli_runtime::ask::{Answer, Ask, Trouble};
 use linli_runtime::authority::Identity;
 use linli_runtime::daemon::{self, Keys};
 use linli_runtime::enrol::{self, Enrolled};
+use linli_runtime::limits::MEGABYTE;
 use linli_runtime::link::Links;
 use linli_runtime::local_api::LocalApi;
 use linli_runtime::serve::{Door, Serving};
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::api::{self, Shared};
+use crate::commands::LAYOUT;
 use crate::config::Config;
 use crate::desk::Desk;
 use crate::uplinks::{Plan, Uplinks};
@@ -41,12 +43,14 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
     let community = me.community.clone().context("the certificate is not a desk's")?;
     let keys = Keys::below(data);
     let opening = opening(data, &enrolled, &keys, config.utc_offset_minutes)?;
-    let opened = {
+    let mut opened = {
         let data = data.to_owned();
         tokio::task::spawn_blocking(move || daemon::open(&data, opening))
             .await?
             .map_err(|error| error.trouble("linli-node"))?
     };
+    opened.watch(data, LAYOUT, &[]);
+    opened.guard_room(data, config.free_megabytes_min.saturating_mul(MEGABYTE));
 
     let (links, events) = Links::new();
     let (handle, ended) = daemon::spawn(opened.site, events, Some(keys))?;

@@ -14,7 +14,8 @@ use serde_json::Value as Json;
 
 pub use packs::{PackFile, PackView};
 pub use views::{
-    ClosingOutcome, ClosingView, ConflictView, CorrectionView, DeviceView, EntryView, ErasureView,
+    AuditView, ClosingOutcome, ClosingView, ConflictView, CorrectionView, DeviceView, EntryView,
+    ErasureView,
     KindView, LinkView, NodeView, RefusedView, Snapshot, SpaceView, Status, StepView,
 };
 
@@ -153,7 +154,8 @@ pub enum Ask {
     },
     /// Figures counted again from the journal's entries, compared with the kept ones.
     Recount {},
-    /// Runs the store's audit over the whole journal.
+    /// Audits journal, views, halves and the small files beside them; a daemon answers once it is
+    /// through, and works on meanwhile.
     Audit {},
     /// Digest of every space.
     Digests {},
@@ -360,7 +362,10 @@ pub enum Answer {
     Audit {
         /// Records read.
         records: u64,
-        /// Documents compared with Automerge.
+        /// Rows of the views read.
+        #[serde(default)]
+        rows: u64,
+        /// Halves compared with their changes.
         documents: u64,
         /// What is wrong.
         damage: Vec<String>,

@@ -28,6 +28,7 @@ pub use manifest::{FileRow, Manifest, SpaceRow};
 pub use repair::{RepairError, Repaired, repair};
 pub use restore::{Restored, restore};
 pub use sealing::Passphrase;
+pub(crate) use source::place;
 pub use source::{Layout, Source};
 
 use crate::daemon::OpenMachineError;

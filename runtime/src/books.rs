@@ -73,6 +73,8 @@ pub struct Books<D: Disk, V: Views> {
     troubles: Vec<BooksTrouble>,
     /// What the gate has said of changes that are being taken.
     ahead: Ahead,
+    /// The disk has no room for anything from a peer.
+    full: bool,
 }
 
 /// A space as these books hold it.
@@ -107,6 +109,15 @@ pub enum BooksTrouble {
         bytes: u64,
         /// What it may.
         bytes_per_day: u64,
+    },
+    /// The disk came short of room, or has room again.
+    Room {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are kept free.
+        min: u64,
+        /// Nothing more is taken for now.
+        short: bool,
     },
     /// A desk has handed over what it may today: the rest is put off.
     PutOff {
@@ -161,6 +172,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             unread: BTreeSet::new(),
             troubles: Vec::new(),
             ahead: Ahead::default(),
+            full: false,
         };
         books.load_notes();
         let heads: Vec<(Space, Head)> =
@@ -210,6 +222,11 @@ impl<D: Disk, V: Views> Books<D, V> {
     /// What the gate has said of the changes that come next.
     pub(crate) fn set_ahead(&mut self, ahead: Ahead) {
         self.ahead = ahead;
+    }
+
+    /// Whether what peers send is put off, for want of room on the disk.
+    pub(crate) fn set_full(&mut self, full: bool) {
+        self.full = full;
     }
 
     /// The wall clock for this turn.

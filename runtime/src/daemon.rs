@@ -6,8 +6,10 @@
 //! commit that failed: what the disk holds then is for the next start to find out.
 
 mod clock;
+mod files;
 mod keys;
 mod open;
+mod room;
 mod signal;
 mod wires;
 
@@ -23,8 +25,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until};
 
 pub use clock::{CHINA_OFFSET_MINUTES, local_time, now_millis};
+pub use files::watch_files;
 pub use keys::{Keys, KeysError};
 pub use open::{OpenMachineError, Opened, open, system_entropy};
+pub use room::look_for_room;
 pub use signal::{EXIT_JOURNAL, Ended, until_end};
 
 use crate::ask::{Answer, Ask, Trouble};
@@ -33,7 +37,7 @@ use crate::limits::{
     CALLS_MAX, QUIET_AFTER, TICK, TURN_BYTES_MAX, TURN_INPUTS_MAX, TURN_RECORD_BYTES,
 };
 use crate::link::LinkEvent;
-use crate::site::Site;
+use crate::site::{Audited, Site};
 use wires::{Overflow, Wires, frame_bytes};
 
 /// Speaks to a running daemon; clones speak to the same one.
@@ -97,7 +101,8 @@ where
     // A runtime of its own, for waiting only: the thread sleeps until a link or a person wakes it.
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new().name("machine".into()).spawn(move || {
-        let machine = Machine { site, wires: Wires::default(), events, calls, keys };
+        let (wires, audits) = (Wires::default(), Vec::new());
+        let machine = Machine { site, wires, events, calls, keys, audits };
         let run = std::panic::AssertUnwindSafe(|| waiting.block_on(machine.run()));
         let outcome = std::panic::catch_unwind(run).unwrap_or(Err(DaemonError::Panicked));
         // Nobody waits any more when the process leaves in another way.
@@ -162,6 +167,8 @@ struct Machine<D: Disk, V: Views> {
     events: mpsc::Receiver<LinkEvent>,
     calls: mpsc::Receiver<Call>,
     keys: Option<Keys>,
+    /// Who waits for the audit that is under way.
+    audits: Vec<oneshot::Sender<Answer>>,
 }
 
 /// What a turn owes to people once it is durable.
@@ -187,6 +194,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 // that hands over a month, should not wait for them.
                 None if quiet && !rests => {
                     rests = !self.site.idle();
+                    self.tell_audited();
                     continue;
                 }
                 None => tokio::select! {
@@ -263,6 +271,11 @@ impl<D: Disk, V: Views> Machine<D, V> {
     fn take(&mut self, input: Input, owed: &mut Owed) -> usize {
         match input {
             Input::Event(event) => self.take_event(event),
+            Input::Call(Call::Ask { ask, reply }) if matches!(*ask, Ask::Audit {}) => {
+                self.site.begin_audit();
+                self.audits.push(reply);
+                0
+            }
             Input::Call(Call::Ask { ask, reply }) => {
                 let bytes = match &*ask {
                     Ask::Import { records, .. } => records.len() * TURN_RECORD_BYTES,
@@ -338,6 +351,23 @@ impl<D: Disk, V: Views> Machine<D, V> {
         }
     }
 
+    /// Tells people and the log how an audit has ended.
+    fn tell_audited(&mut self) {
+        let Some(audited) = self.site.take_audited() else { return };
+        let Audited { records, rows, documents, damage, began, ended } = &audited;
+        let millis = ended.saturating_sub(*began);
+        if damage.is_empty() {
+            tracing::info!(records, rows, documents, millis, "the audit found everything sound");
+        }
+        for what in damage {
+            tracing::error!(what, "the audit found damage; `status` says what to do");
+        }
+        for reply in self.audits.drain(..) {
+            // Who asked may have gone.
+            let _ = reply.send(audited.answer());
+        }
+    }
+
     fn after_turn(&mut self) {
         if let Some(ring) = self.site.take_ring()
             && let Some(keys) = &self.keys
@@ -364,6 +394,14 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 }
                 BooksTrouble::NearQuota { from, bytes, bytes_per_day } => {
                     tracing::info!(%from, bytes, bytes_per_day, "a machine nears its daily limit");
+                }
+                BooksTrouble::Room { free, min, short: true } => tracing::error!(
+                    free,
+                    min,
+                    "the disk is nearly full: nothing is taken until there is room again"
+                ),
+                BooksTrouble::Room { free, .. } => {
+                    tracing::info!(free, "there is room on the disk again: work goes on");
                 }
                 BooksTrouble::PutOff { from, bytes, bytes_per_day } => {
                     tracing::warn!(

@@ -112,6 +112,11 @@ pub const SCRUB_EVERY_MILLIS: u64 = 60 * 1_000;
 /// at 353 bytes, far more than an office writes. A mad or stolen desk needs three weeks for a
 /// gigabyte, and is seen on its first day.
 pub const NODE_BYTES_PER_DAY: u64 = 50 * MEGABYTE;
+/// Bytes that are left free on a disk unless its operator says otherwise: some 1,400,000 edits, and
+/// room for the views, for a backup's temporary file, and for the system itself.
+pub const FREE_BYTES_MIN: u64 = 500 * MEGABYTE;
+/// Seconds a peer rests before it offers again what a full disk could not take.
+pub const FULL_REST_SECONDS: u32 = 30;
 /// What settings count in.
 pub const MEGABYTE: u64 = 1_000_000;
 /// Halves of entries kept in memory per space while clean: about 2 KB each, 16 MB.
@@ -152,9 +157,22 @@ pub const QUESTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Changes looked at per space to count those that no hub has yet; a status says at most so many.
 pub const UNSENT_COUNTED_MAX: usize = 10_000;
-/// Documents that one audit compares with Automerge: about a second. The next audit goes on where
-/// this one stopped.
-pub const AUDIT_DOCUMENTS_MAX: usize = 2_000;
+/// From one audit to the next that nobody asked for: a day.
+pub const AUDIT_EVERY_MILLIS: u64 = 24 * 3_600 * 1_000;
+/// From a start to the first one: the office has come up by then.
+pub const AUDIT_FIRST_MILLIS: u64 = 10 * 60 * 1_000;
+/// A read that meets damage starts an audit, but not within an hour of the last.
+pub const AUDIT_AGAIN_MILLIS: u64 = 3_600 * 1_000;
+/// Bytes of the journal read in one slice of an audit: about 3 ms, which an edit that comes in
+/// between has to wait. A longer commit is read whole.
+pub const AUDIT_SLICE_BYTES: u64 = 512 << 10;
+/// Rows of the views read in one slice of an audit: about 1 ms.
+pub const AUDIT_ROWS: usize = 512;
+/// Bytes of changes held to be compared with their halves: 16 MiB are some 47,000 changes of an
+/// office's size. A space of 350 MB is read 22 times by one audit.
+pub const AUDIT_BYTES_MAX: usize = 16 << 20;
+/// Damaged places that one audit names: 200 bytes each.
+pub const AUDIT_NAMED_MAX: usize = 100;
 
 /// Largest file of a backup: a full segment of 64 MiB, the largest commit behind it of 16 MiB and
 /// room. One is held in memory while a backup is read back.

@@ -47,6 +47,11 @@ impl Shelf {
         }
     }
 
+    /// Whether a half differs from its row.
+    pub(crate) fn is_dirty(&self, entry: &EntryId) -> bool {
+        self.dirty.contains(entry)
+    }
+
     /// Number of halves that differ from their rows.
     pub(crate) fn dirty(&self) -> usize {
         self.dirty.len()

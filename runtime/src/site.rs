@@ -14,6 +14,7 @@ mod erasures;
 mod figures;
 mod packs;
 mod restored;
+mod room;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,9 @@ use crate::books::{Books, BooksTrouble, TakenToday, TurnError};
 use crate::limits::{CHECKPOINT_EVERY_MILLIS, HALVES_DIRTY_MAX, SLICE_ENTRIES};
 use crate::policy;
 use figures::Keeper;
+
+pub use audit::{Audited, Watch};
+pub use room::Look;
 
 /// Gives random bytes; the system's in a daemon, a seed's in the simulator.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -101,8 +105,8 @@ pub struct Site<D: Disk, V: Views> {
     /// When the views' files were last freed of what was erased, in milliseconds since 1970; with
     /// `u64::MAX` they could not be, and the next start tries again.
     scrubbed_at: u64,
-    /// Where the next audit begins.
-    audited: Option<(Space, linli_domain::id::EntryId)>,
+    audits: audit::Audits,
+    room: room::Room,
 }
 
 impl<D: Disk, V: Views> fmt::Debug for Site<D, V> {
@@ -146,7 +150,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             codes: devices::Codes::default(),
             checkpointed_at: now_millis,
             scrubbed_at: 0,
-            audited: None,
+            audits: audit::Audits::new(now_millis),
+            room: room::Room::default(),
         };
         site.load_packs();
         while site.books.replay(SLICE_ENTRIES)? {
@@ -248,6 +253,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             self.heard.insert(peer.clone(), self.books.now_millis());
         }
         self.books.second_passes();
+        self.look_for_room();
         self.step(Event::Tick);
         self.meet_again();
     }
@@ -263,9 +269,9 @@ impl<D: Disk, V: Views> Site<D, V> {
         Ok(std::mem::take(&mut self.effects))
     }
 
-    /// One slice of background work: figures, rows, a checkpoint. True if there is more.
+    /// One slice of background work: figures, rows, a checkpoint, an audit. True if there is more.
     pub fn idle(&mut self) -> bool {
-        self.land(false);
+        let landed = self.land(false);
         let measured = self.measure_touched(SLICE_ENTRIES);
         let wrote = self.write_rows(SLICE_ENTRIES);
         if measured || wrote || self.measure_again(SLICE_ENTRIES) {
@@ -279,7 +285,8 @@ impl<D: Disk, V: Views> Site<D, V> {
         if since >= CHECKPOINT_EVERY_MILLIS && self.books.store.checkpoint_useful() {
             self.checkpoint_behind();
         }
-        false
+        // Rows on their way to the disk are looked at when they are there.
+        landed && self.audit_on()
     }
 
     /// Background work that cannot wait for an idle moment, so that memory and the next start
@@ -304,7 +311,11 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// What went wrong since the last call, for the log.
     pub fn take_troubles(&mut self) -> Vec<BooksTrouble> {
-        self.books.take_troubles()
+        let troubles = self.books.take_troubles();
+        if troubles.iter().any(|trouble| matches!(trouble, BooksTrouble::Read(_))) {
+            self.audit_soon();
+        }
+        troubles
     }
 
     /// How each link stands.
@@ -402,10 +413,11 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 
     /// Hears what became of a checkpoint on its way; with `wait`, once it has ended.
-    fn land(&mut self, wait: bool) {
-        if let Err(error) = self.books.store.landed(wait) {
+    fn land(&mut self, wait: bool) -> bool {
+        self.books.store.landed(wait).unwrap_or_else(|error| {
             self.books.trouble(BooksTrouble::View(error.to_string()));
-        }
+            true
+        })
     }
 }
 

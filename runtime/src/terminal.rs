@@ -3,6 +3,7 @@
 //!
 //! It refuses to know one program's commands from the other's; those stand in the programs.
 
+mod audits;
 mod backup;
 mod closings;
 mod erasures;

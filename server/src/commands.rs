@@ -16,7 +16,7 @@ const NOTE_ACTION: &str = "dispatch_note";
 
 /// A hub's data folder, for its backups. Invitations stay out: one that was used since could be
 /// used once more.
-const LAYOUT: Layout = Layout {
+pub(crate) const LAYOUT: Layout = Layout {
     hub: true,
     settings: "hub.toml",
     identity: "identity/identity.pem",

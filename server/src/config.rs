@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use linli_domain::id::CommunityId;
 use linli_runtime::config::{self, ConfigError};
 use linli_runtime::daemon::CHINA_OFFSET_MINUTES;
-use linli_runtime::limits::{MEGABYTE, NODE_BYTES_PER_DAY};
+use linli_runtime::limits::{FREE_BYTES_MIN, MEGABYTE, NODE_BYTES_PER_DAY};
 use serde::Deserialize;
 
 /// The settings of a hub.
@@ -37,6 +37,8 @@ pub(crate) struct Config {
 pub(crate) struct Limits {
     /// Megabytes taken from one machine in a day; 0 for as many as come.
     pub(crate) node_megabytes_per_day: u64,
+    /// Megabytes kept free on the disk; 0 never looks.
+    pub(crate) free_megabytes_min: u64,
 }
 
 impl Limits {
@@ -48,7 +50,10 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { node_megabytes_per_day: NODE_BYTES_PER_DAY / MEGABYTE }
+        Self {
+            node_megabytes_per_day: NODE_BYTES_PER_DAY / MEGABYTE,
+            free_megabytes_min: FREE_BYTES_MIN / MEGABYTE,
+        }
     }
 }
 
@@ -116,7 +121,7 @@ pub(crate) fn first_text(listen: SocketAddr, host: Option<&str>) -> String {
         Some(host) => format!("address = \"{host}\""),
         None => "# address = \"192.168.1.10\"".to_owned(),
     };
-    let megabytes = Limits::default().node_megabytes_per_day;
+    let Limits { node_megabytes_per_day: megabytes, free_megabytes_min } = Limits::default();
     format!(
         r#"# linli-hub 的设置。改后重新启动生效。
 # Settings of linli-hub. A restart makes a change effective.
@@ -150,6 +155,9 @@ log = "info"
 # on by itself later, and no other machine waits. Raise it for a first import of many old records,
 # or while a hub that was rebuilt is filled up again by its machines.
 node_megabytes_per_day = {megabytes}
+# 磁盘至少留多少兆字节，不足时暂停写入，腾出空间后自动继续；0 为不检查。
+# Megabytes kept free on the disk: with less nothing is taken until there is room; 0 never looks.
+free_megabytes_min = {free_megabytes_min}
 "#
     )
 }

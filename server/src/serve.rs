@@ -9,6 +9,7 @@ use linli_runtime::ask::Trouble;
 use linli_runtime::authority::{Authority, AuthorityError, Identity};
 use linli_runtime::daemon;
 use linli_runtime::enrol::{self, Invitations, Registrar};
+use linli_runtime::limits::MEGABYTE;
 use linli_runtime::link::Links;
 use linli_runtime::local_api::LocalApi;
 use linli_runtime::serve::Door;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::api::{self, Shared};
+use crate::commands::LAYOUT;
 use crate::config::Config;
 use crate::init::{authority_dir, identity_path};
 use crate::office::Office;
@@ -38,12 +40,14 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
         utc_offset_minutes: config.utc_offset_minutes,
         node_bytes_per_day: config.limits.node_bytes_per_day(),
     };
-    let opened = {
+    let mut opened = {
         let data = data.to_owned();
         tokio::task::spawn_blocking(move || daemon::open(&data, opening))
             .await?
             .map_err(|error| error.trouble("linli-hub"))?
     };
+    opened.watch(data, LAYOUT, &["invitations.json"]);
+    opened.guard_room(data, config.limits.free_megabytes_min.saturating_mul(MEGABYTE));
     let registry = enrol::Registry::open(data.join("machines.json"))?;
     let invitations = Invitations::open(data.join("invitations.json"))?;
     let registrar =

@@ -44,6 +44,10 @@ pub trait Disk: Send {
     /// Removes a file. Not durable.
     fn remove(&mut self, name: &str) -> io::Result<()>;
 
+    /// Writes a small file in place, making it if it is absent; what it holds behind these bytes
+    /// stays. Not durable: a crash may keep the old bytes, the new ones, or pieces of both.
+    fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
+
     /// Replaces a file as a whole and durably: after a crash either the old content stands or the
     /// new one.
     fn write_whole(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -92,6 +96,10 @@ impl<D: Disk + ?Sized> Disk for &mut D {
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         (**self).rename(from, to)
+    }
+
+    fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        (**self).put(name, bytes)
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {

@@ -11,6 +11,8 @@
 //! - Opening keeps everything up to the last sealed commit and cuts what a crash left behind it;
 //!   the report says how much. A flaw anywhere else refuses the open and names the place;
 //!   [`Journal::salvage`] then makes a sound journal of what is intact.
+//! - An end that was durable and is gone is noticed by the reach, a small file that is written
+//!   after each commit and never synced.
 //! - Opening from a [`Checkpoint`] reads only what came after it. A flaw before it is found by the
 //!   read that meets it, or by [`Journal::audit`].
 //!
@@ -22,6 +24,7 @@ mod damage;
 mod index;
 mod open;
 mod pending;
+mod reach;
 mod read;
 mod record;
 mod salvage;
@@ -37,13 +40,13 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use linli_domain::id::{ChangeHash, EntryId, Space};
 
-pub use self::audit::AuditReport;
+pub use self::audit::{AuditReport, Auditing};
 pub use self::checkpoint::Checkpoint;
 pub(crate) use self::checkpoint::Track;
 pub use self::damage::{Damage, Flaw};
 pub use self::index::{Blocks, NoBlocks};
 pub(crate) use self::index::{Places, decode_block, encode_block};
-pub use self::open::{Cut, Lost, OpenReport, Refusal};
+pub use self::open::{Cut, Lost, OpenReport, Refusal, Short};
 pub use self::read::ReadError;
 pub use self::record::{Head, Record, link};
 pub(crate) use self::record::{u32_at, u64_at};
@@ -53,6 +56,7 @@ pub use self::survey::{Extent, Retrace, Survey};
 pub(crate) use self::walk::Link;
 
 use self::pending::Pending;
+use self::reach::Reach;
 use self::record::{Body, Change, SpaceName};
 use self::segment::Header;
 use self::tail::Tail;
@@ -254,6 +258,7 @@ impl<D: Disk> Journal<D> {
             let track = self.state.spaces.get_mut(space).expect("touched by append");
             track.durable = track.head;
         }
+        Reach::write(&mut self.disk, &self.state);
         self.tail.push(pending.start, Bytes::from(pending.buffer));
         Ok(())
     }

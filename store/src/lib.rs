@@ -13,13 +13,13 @@ pub mod views;
 
 pub use disk::{CrashKeep, Disk, DiskCall, DiskError, MemoryDisk, RealDisk};
 pub use journal::{
-    AppendError, AuditReport, Blocks, Checkpoint, CommitError, Cut, Damage, Extent, Flaw, Head,
-    Journal, JournalOptions, Lost, NoBlocks, OpenError, OpenReport, Position, ReadError, Record,
-    Refusal, Retrace, SalvageError, SalvageReport, Survey, link,
+    AppendError, AuditReport, Auditing, Blocks, Checkpoint, CommitError, Cut, Damage, Extent, Flaw,
+    Head, Journal, JournalOptions, Lost, NoBlocks, OpenError, OpenReport, Position, ReadError,
+    Record, Refusal, Retrace, SalvageError, SalvageReport, Short, Survey, link,
 };
 pub use keys::{KeyRow, KeyShelf, SHELF_FILES, ShelfReport};
 pub use store::{
     CheckpointError, Opened, RealStore, Rebuild, SalvageRealError, ScrubError, Store, StoreError,
     StoreOptions,
 };
-pub use views::{Doubt, MemoryViews, Row, SledViews, ViewBatch, Views, ViewsError};
+pub use views::{Doubt, MemoryViews, Row, RowAudit, SledViews, ViewBatch, Views, ViewsError};

@@ -79,6 +79,14 @@ pub const CACHE_BYTES: u64 = 32 << 20;
 /// larger one is read by `audit_views`.
 pub const CHECKED_ROWS_MAX: u64 = 20_000;
 
+/// Rows read at once by an audit: about 1 ms.
+pub const AUDIT_ROWS: usize = 512;
+
+/// Times that an audit of rows begins anew because rows were written meanwhile. A pass over 1.3
+/// million rows takes some 3 s of quiet moments; a store written more often than that has its rows
+/// checked one by one, and their sum at the next audit.
+pub const AUDIT_RESTARTS_MAX: u32 = 16;
+
 /// Changed rows in memory from which a checkpoint is due.
 pub const DIRTY_BYTES_DUE: usize = 8 << 20;
 

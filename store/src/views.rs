@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use self::sled::Tally;
+
 pub use self::memory::{Begun, MemoryViews};
 pub use self::sled::SledViews;
 
@@ -55,7 +57,36 @@ pub trait Views: Send {
     fn scrub(&mut self) -> Result<(), ViewsError>;
 
     /// Reads every row and compares their number and sum with what was written.
-    fn audit(&self) -> Result<(), ViewsError>;
+    fn audit(&self) -> Result<(), ViewsError> {
+        let mut audit = RowAudit::default();
+        while self.audit_slice(&mut audit, usize::MAX)? {}
+        Ok(())
+    }
+
+    /// Takes an audit on by at most `max` rows; true while there is more. Rows may be written
+    /// meanwhile.
+    fn audit_slice(&self, audit: &mut RowAudit, max: usize) -> Result<bool, ViewsError>;
+}
+
+/// An audit of rows that is under way.
+#[derive(Debug, Clone, Default)]
+pub struct RowAudit {
+    /// The last row read, as the engine stores it.
+    after: Vec<u8>,
+    /// Rows read.
+    rows: u64,
+    /// What was read, and what it is to come to at the end; the engine's own sums.
+    found: Tally,
+    of: Option<Tally>,
+    /// How often it began anew, because rows were written meanwhile.
+    restarts: u32,
+}
+
+impl RowAudit {
+    /// Rows read so far, in the pass that is under way.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
 }
 
 /// Why views do not answer.

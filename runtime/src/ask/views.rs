@@ -47,6 +47,29 @@ pub struct Status {
     /// Erased entries whose text may still lie in this machine's files; it frees them by itself.
     #[serde(default)]
     pub unclean: u64,
+    /// Bytes left on the disk, while they are too few to take anything.
+    #[serde(default)]
+    pub free_bytes: Option<u64>,
+    /// The last whole audit.
+    #[serde(default)]
+    pub audit: AuditView,
+}
+
+/// How the last whole audit ended.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AuditView {
+    /// One is under way.
+    pub running: bool,
+    /// When it ended, local time; absent before the first.
+    pub ended: Option<String>,
+    /// Records of the journal read.
+    pub records: u64,
+    /// Rows of the views read.
+    pub rows: u64,
+    /// Halves compared with their changes.
+    pub documents: u64,
+    /// What is wrong, each with its place.
+    pub damage: Vec<String>,
 }
 
 /// How far a machine's journal reaches, durably: what a backup has to hold.

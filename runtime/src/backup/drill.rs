@@ -10,8 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
+use linli_domain::id::Space;
 use linli_domain::pack::Registry;
-use linli_domain::seal::KeyRing;
+use linli_domain::seal::{self, KeyRing, OpenError};
+use linli_replica::frame::Item;
+use linli_replica::holdings::Holdings as _;
+use linli_replica::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
+use linli_store::disk::Disk;
+use linli_store::views::Views;
 
 use super::archive::read;
 use super::manifest::Manifest;
@@ -19,6 +25,7 @@ use super::restore::unpack;
 use super::{BackupError, Layout, Passphrase, Progress, damaged, file_error};
 use crate::ask::{Answer, Ask};
 use crate::authority::make_private_dir;
+use crate::books::Books;
 use crate::daemon::{self, CHINA_OFFSET_MINUTES};
 use crate::site::Opening;
 
@@ -38,6 +45,8 @@ pub struct DrillReport {
     pub entries: u64,
     /// Cells of figures compared.
     pub cells: u64,
+    /// Envelopes that the key ring in it opens: all, where there is a ring.
+    pub envelopes: u64,
     /// How long it took, from the file to the last comparison.
     pub took: Duration,
 }
@@ -85,7 +94,7 @@ pub fn drill(
     }
     let (mut records, mut documents, mut entries, mut cells) = (0, 0, 0, 0);
     match ask(Ask::Audit {}) {
-        Answer::Audit { records: read, documents: compared, damage } => {
+        Answer::Audit { records: read, documents: compared, damage, .. } => {
             (records, documents) = (read, compared);
             wrong.extend(damage);
         }
@@ -98,15 +107,50 @@ pub fn drill(
         }
         other => wrong.push(format!("a recount answered {other:?}")),
     }
+    let (mut opens, mut shut) = (0, 0);
+    if let Some(ring) = opened.site.books().ring() {
+        (opens, shut) = try_ring(&ring, opened.site.books());
+    }
+    if shut > 0 {
+        wrong
+            .push(format!("the key ring in it does not open {shut} of {} envelopes", opens + shut));
+    }
     if records != manifest.changes() {
         wrong.push(format!("{records} records were read, {} were saved", manifest.changes()));
     }
     drop(opened);
     if wrong.is_empty() {
-        Ok(DrillReport { manifest, records, documents, entries, cells, took: began.elapsed() })
+        let took = began.elapsed();
+        Ok(DrillReport { manifest, records, documents, entries, cells, envelopes: opens, took })
     } else {
         Err(BackupError::Disproved(wrong))
     }
+}
+
+/// Tries a key ring on every envelope: how many it opens, and how many it does not. Those of an
+/// algorithm that this program does not know are left out.
+fn try_ring<D: Disk, V: Views>(ring: &KeyRing, books: &mut Books<D, V>) -> (u64, u64) {
+    let (mut opens, mut shut) = (0, 0);
+    let heads = books.heads().map(|(space, _)| space.clone());
+    let sealed: Vec<Space> = heads.filter(Space::is_sealed).collect();
+    for space in sealed {
+        let mut seq = 0;
+        loop {
+            let slice = books.read(&space, seq, BATCH_ITEMS_MAX, BATCH_BYTES_MAX);
+            let Some(last) = slice.last() else { break };
+            seq = last.seq;
+            for Item { entry, bytes, .. } in slice.into_iter().map(|placed| placed.item) {
+                match seal::open(ring, &space, &entry, &bytes) {
+                    Ok(_) => opens += 1,
+                    Err(OpenError::UnknownAlgorithm) => {}
+                    Err(OpenError::NoKey { .. } | OpenError::Forged | OpenError::Malformed) => {
+                        shut += 1;
+                    }
+                }
+            }
+        }
+    }
+    (opens, shut)
 }
 
 /// A folder of our own among the system's temporary ones, gone with its owner.

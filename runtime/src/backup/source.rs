@@ -122,7 +122,7 @@ impl Source {
 pub(super) type SmallFile = (&'static str, Zeroizing<Vec<u8>>);
 
 /// Where a path of a manifest lies below a folder.
-pub(super) fn place(data: &Path, path: &str) -> PathBuf {
+pub(crate) fn place(data: &Path, path: &str) -> PathBuf {
     path.split('/').fold(data.to_owned(), |place, part| place.join(part))
 }
 

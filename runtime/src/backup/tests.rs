@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use linli_domain::id::{ChangeHash, EntryId, PeerName, Space};
+use linli_domain::id::{AuthorId, ChangeHash, EntryId, PeerName, Space};
+use linli_domain::seal::{CommunityKey, KeyRing, envelope_hash, seal};
 use linli_store::disk::RealDisk;
 use linli_store::journal::{Journal, JournalOptions};
 use tempfile::TempDir;
@@ -250,4 +251,52 @@ fn a_repair_leaves_a_sound_store_alone_and_gives_a_damaged_one_another_life() {
     assert!(!survey(&machine).notes.contains_key(EPOCH_NOTE));
     let again = repair(&machine.data()).unwrap();
     assert_eq!((again.journal, again.salvaged), (None, None));
+}
+
+#[test]
+fn the_first_format_is_still_read() {
+    for (name, golden, passphrase) in [
+        ("plain", &include_bytes!("../../tests/golden/backup-1-plain")[..], None),
+        ("sealed", &include_bytes!("../../tests/golden/backup-1-sealed")[..], Some(words())),
+    ] {
+        let machine = Machine::new();
+        let file = machine.file(name);
+        fs::write(&file, golden).unwrap();
+        let data = machine.file("restored");
+        let restored = restore(&file, passphrase.as_ref(), &data, LAYOUT, true, &mut |_| ());
+        let manifest = restored.unwrap().manifest;
+        assert_eq!((manifest.changes(), manifest.made_at), (5, 1_770_000_000), "{name}");
+        assert_eq!(manifest.name.to_string(), "d/s/yili/desk-a");
+        let disk = RealDisk::open(&data.join("journal")).unwrap();
+        assert_eq!(Journal::survey(&disk).unwrap().extent.spaces, machine.source().extent.spaces);
+        let secret = fs::read(data.join("identity").join("identity.pem")).ok();
+        assert_eq!(secret.as_deref(), passphrase.map(|_| SECRET), "{name}");
+    }
+}
+
+#[test]
+fn a_drill_fails_where_the_keys_in_it_do_not_open_what_is_sealed() {
+    let ring = |secret| KeyRing::new([1; 32], CommunityKey { epoch: 1, secret: [secret; 32] });
+    let machine = Machine::new();
+    fs::remove_dir_all(machine.data().join("journal")).unwrap();
+    let space = Space::parse("community/yili/sealed").unwrap();
+    let entry = EntryId::parse("issue/1").unwrap();
+    let envelope = seal(&ring(2), &space, &entry, AuthorId([3; 8]), [4; 24], b"13800000000");
+    let mut journal = machine.journal();
+    journal.append(&space, 0, &entry, &envelope_hash(&envelope), &envelope).unwrap();
+    journal.commit().unwrap();
+    drop(journal);
+    for (secret, opens) in [(2, true), (9, false)] {
+        let keys = machine.data().join("keys");
+        make_private_dir(&keys).unwrap();
+        fs::write(keys.join("ring"), ring(secret).to_bytes().as_slice()).unwrap();
+        let file = machine.back_up(if opens { "fits" } else { "other" }, Some(&words()));
+        match drill(&file, Some(&words()), LAYOUT, &mut |_| ()) {
+            Ok(report) if opens => assert_eq!(report.envelopes, 1),
+            Err(BackupError::Disproved(wrong)) if !opens => {
+                assert!(wrong.iter().any(|why| why.contains("key ring")), "{wrong:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

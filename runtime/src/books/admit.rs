@@ -14,6 +14,7 @@ use linli_store::journal::Record;
 use linli_store::views::Views;
 
 use super::{Books, BooksTrouble};
+use crate::limits::FULL_REST_SECONDS;
 
 impl<D: Disk, V: Views> Books<D, V> {
     pub(super) fn admit_item(&mut self, space: &Space, from: &PeerName, item: &Item) -> Admission {
@@ -23,6 +24,9 @@ impl<D: Disk, V: Views> Books<D, V> {
         }
         if let Some(reason) = self.refusals.reason(space, &item.hash) {
             return self.refuse(space, from, item, reason);
+        }
+        if self.full {
+            return Admission::Later(FULL_REST_SECONDS);
         }
         let bytes = item.bytes.len() + item.keys.iter().map(bytes::Bytes::len).sum::<usize>();
         if let Some(rest_seconds) = self.put_off(from, bytes) {

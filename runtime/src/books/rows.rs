@@ -1,6 +1,5 @@
 //! Rows of the views: halves of entries and cursors. All of it can be derived again.
 
-use linli_domain::doc::Doc;
 use linli_domain::id::{EntryId, EpochId, PeerName, Space};
 use linli_replica::frame::Cursor;
 use linli_store::disk::Disk;
@@ -179,9 +178,20 @@ impl<D: Disk, V: Views> Books<D, V> {
         rows
     }
 
-    /// Halves with the same document in Automerge's hands: what the audit compares.
-    pub fn doc(&mut self, space: &Space, entry: &EntryId) -> &Doc {
-        &self.half(space, entry).doc
+    /// Whether the row of a half says what the shelf says; one that is not on the shelf, or was
+    /// not written yet, has nothing to differ from.
+    pub(crate) fn row_agrees(&mut self, space: &Space, entry: &EntryId) -> bool {
+        let shelf = self.spaces.get(space).map(|book| &book.shelf);
+        let clean = shelf.filter(|shelf| !shelf.is_dirty(entry));
+        let Some(at_hand) = clean.and_then(|shelf| shelf.peek(entry)).map(Half::to_row) else {
+            return true;
+        };
+        self.row(&half_key(space, entry.as_str())).is_none_or(|row| row == at_hand)
+    }
+
+    /// Gives the views up: the turn does not end well, and the next start derives them again.
+    pub(crate) fn doubt_views(&mut self, what: String) {
+        self.view_failed(what);
     }
 }
 

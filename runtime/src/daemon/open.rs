@@ -10,8 +10,9 @@ use linli_store::journal::{OpenError, ReadError};
 use linli_store::store::{RealStore, StoreError, StoreOptions};
 use linli_store::views::SledViews;
 
-use super::now_millis;
+use super::{look_for_room, now_millis, watch_files};
 use crate::ask::Trouble;
+use crate::backup::Layout;
 use crate::site::{Entropy, OpenSiteError, Opening, Site};
 
 /// A machine that is open, and what its store had to say.
@@ -21,6 +22,23 @@ pub struct Opened {
     pub site: Site<RealDisk, SledViews>,
     /// One line each, for people.
     pub notes: Vec<String>,
+}
+
+impl Opened {
+    /// Takes nothing more while fewer bytes than `min_bytes` are free on the disk; 0 never looks.
+    pub fn guard_room(&mut self, data: &Path, min_bytes: u64) {
+        self.site.guard_room(look_for_room(data), min_bytes);
+    }
+
+    /// Has the small files of the data folder looked at, now and with every audit.
+    pub fn watch(&mut self, data: &Path, layout: Layout, more: &[&'static str]) {
+        let (wrong, watch) = watch_files(data, layout, more);
+        for what in &wrong {
+            tracing::error!(what, "put it back from a backup");
+        }
+        self.notes.extend(wrong);
+        self.site.watch(watch);
+    }
 }
 
 /// A machine that cannot be opened.
@@ -102,6 +120,15 @@ pub fn open(data: &Path, opening: Opening) -> Result<Opened, OpenMachineError> {
             "keys of documents are lost, rows {rows:?} of both files; restore a backup, or have other \
              machines hand them over again"
         ));
+    }
+    if let Some(short) = &found.journal.short {
+        let (had, has) = (short.had, short.has);
+        notes.push(format!(
+            "the journal ends at commit {has} and once ended at {had}; peers fill it up"
+        ));
+    }
+    if found.journal.reach_lost {
+        notes.push("the note of how far the journal reaches was damaged; written anew".to_owned());
     }
     for note in &notes {
         tracing::warn!(note, "store");

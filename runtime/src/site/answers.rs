@@ -25,6 +25,7 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     fn try_ask(&mut self, ask: Ask) -> Result<Answer, Trouble> {
         self.check_met(&ask)?;
+        self.check_room(&ask)?;
         match ask {
             Ask::Status {} => Ok(Answer::Status(Box::new(self.status()))),
             Ask::Snapshot {} => self.snapshot(),
@@ -298,6 +299,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             ring_code: self.own_ring_code(),
             restored: !self.books.unmet().is_empty(),
             unclean: self.books.unclean() as u64,
+            audit: self.audit_view(),
+            free_bytes: self.short_of_room(),
             ..Status::default()
         }
     }

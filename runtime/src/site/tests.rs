@@ -1,12 +1,14 @@
 //! Machines joined by hand: what is written at one desk is read at the other, counted at the hub,
 //! and sealed from it.
 
+mod audits;
 mod closings;
 mod erasures;
 mod found;
 mod packs;
 mod quota;
 mod restored;
+mod room;
 
 use std::sync::Arc;
 

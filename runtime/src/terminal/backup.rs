@@ -160,21 +160,22 @@ impl Terminal {
                 "name": manifest.name, "made_at": manifest.made_at, "secrets": manifest.secrets,
                 "changes": manifest.changes(), "records": report.records,
                 "documents": report.documents, "entries": report.entries, "cells": report.cells,
-                "spaces": manifest.spaces, "seconds": seconds,
+                "envelopes": report.envelopes, "spaces": manifest.spaces, "seconds": seconds,
             });
             return self.print(&format!("{told}\n"));
         }
         let made = local_time(manifest.made_at, CHINA_OFFSET_MINUTES);
         let (name, spaces) = (&manifest.name, manifest.spaces.len());
-        let backup::DrillReport { records, documents, entries, cells, .. } = report;
+        let backup::DrillReport { records, documents, entries, cells, envelopes, .. } = report;
         self.print(&self.lang.pick(
             format!(
                 "演练通过，用时 {seconds:.1} 秒：{name}，备份做于 {made}。\n已恢复到临时目录并打开；读过日志 {records} 条，\
-                 比对文档 {documents} 份，重算记录 {entries} 条、数 {cells} 个，{spaces} 个空间的摘要与备份时一致；临时目录已删除。\n"
+                 比对文档 {documents} 份，用密钥打开封套 {envelopes} 个，重算记录 {entries} 条、数 {cells} 个，{spaces} 个空间的摘要与备份时一致；临时目录已删除。\n"
             ),
             format!(
                 "The drill passed in {seconds:.1} s: {name}, backed up at {made}.\nRestored into a temporary \
-                 folder and opened; {records} records read, {documents} documents compared, {entries} entries \
+                 folder and opened; {records} records read, {documents} documents compared, {envelopes} envelopes opened \
+                 with its keys, {entries} entries \
                  and {cells} figures counted again, the digests of {spaces} spaces are those of the backup; \
                  the folder is removed.\n"
             ),

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::table::Table;
 use super::words::Words;
-use super::{Lang, closings, erasures, figures, kinds};
+use super::{Lang, audits, closings, erasures, figures, kinds};
 use crate::ask::{Answer, EntryView, KindView, NodeView, Status};
 use crate::limits::MEGABYTE;
 
@@ -104,12 +104,10 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             };
             verdict(&head, differences, lang.pick("全部一致", "all equal"))
         }
-        Answer::Audit { records, documents, damage } => {
-            let head = match lang {
-                Lang::Zh => format!("读过日志 {records} 条、文档 {documents} 份"),
-                Lang::En => format!("read {records} records and {documents} documents"),
-            };
-            verdict(&head, damage, lang.pick("完好", "sound"))
+        Answer::Audit { records, rows, documents, damage } => {
+            let head = audits::counts(*records, *rows, *documents, lang);
+            let text = verdict(&head, damage, lang.pick("完好", "sound"));
+            if damage.is_empty() { text } else { format!("{text}{}\n", audits::what_to_do(lang)) }
         }
         Answer::Digests { digests } => {
             let mut table = Table::new(lang.pick(["空间", "摘要"], ["Space", "Digest"]));
@@ -193,6 +191,11 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
     if status.unclean > 0 {
         line("销毁：", "Erasures: ", &erasures::unclean(status.unclean, lang));
     }
+    if let Some(free) = status.free_bytes {
+        let megabytes = format!("{} MB · ", free / MEGABYTE);
+        line("磁盘：", "Disk: ", &(megabytes + lang.pick(FULL.0, FULL.1)));
+    }
+    audits::lines(&status.audit, lang, &mut line);
     for note in &status.store {
         line("存储：", "Store: ", note);
     }
@@ -223,6 +226,12 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
     let _ = write!(text, "\n{}", listed(&links, columns, none));
     text
 }
+
+/// A disk that has little room left.
+const FULL: (&str, &str) = (
+    "空间不够，暂停写入；清理后自动继续，不必重启",
+    "too little room, so nothing is taken; make room, and work goes on without a restart",
+);
 
 /// What a machine that was restored from a backup is told until it has met its peers.
 const RESTORED: (&str, &str) = (

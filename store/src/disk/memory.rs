@@ -248,6 +248,17 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        let file = state.find_or_make(name);
+        let file = &mut state.files[file];
+        let len = file.written.len().max(bytes.len());
+        file.written.resize(len, 0);
+        file.written[..bytes.len()].copy_from_slice(bytes);
+        file.same_until = 0;
+        Ok(())
+    }
+
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
         let file = state.find(from)?;

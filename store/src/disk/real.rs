@@ -187,6 +187,15 @@ impl Disk for RealDisk {
         })
     }
 
+    fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.with(name, true, |open| {
+            place::write_all_at(&open.file, bytes, 0)?;
+            open.end = open.end.max(bytes.len() as u64);
+            open.reserved = open.reserved.max(open.end);
+            Ok(())
+        })
+    }
+
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         let mut files = self.files();
         files.remove(from);

@@ -1,14 +1,15 @@
 //! Reading everything again, from the first byte.
 //!
 //! An audit finds rot in records that nobody has read for long. It changes nothing and refuses to
-//! repair.
+//! repair. It goes in slices, so that who keeps the journal can work in between.
 
 use std::io;
 
 use super::checkpoint::Checkpoint;
 use super::index::Places;
+use super::reach::Reach;
 use super::read::ReadError;
-use super::walk::Stop;
+use super::walk::{Link, Stop};
 use super::{Damage, Flaw, Journal, salvage, scan};
 use crate::disk::Disk;
 
@@ -25,24 +26,83 @@ pub struct AuditReport {
     pub damage: Vec<Damage>,
 }
 
+/// An audit that is under way.
+#[derive(Debug, Default)]
+pub struct Auditing {
+    /// The journal as it reads, as far as it was read.
+    fresh: Checkpoint,
+    /// After a flaw, which is kept: the next segment to look through, and the chain at its start
+    /// where that is known.
+    pieces: Option<(Damage, u32, Option<Link>)>,
+    report: AuditReport,
+}
+
+impl Auditing {
+    /// What was found so far.
+    pub fn report(&self) -> &AuditReport {
+        &self.report
+    }
+
+    fn count(&mut self) {
+        self.report.commits = self.fresh.link.commits;
+        self.report.changes = self.fresh.spaces.values().map(|track| track.durable.seq).sum();
+    }
+}
+
 impl<D: Disk> Journal<D> {
-    /// Verifies every durable byte: checksums, chain, numbers, digests, notes.
+    /// Verifies every durable byte: checksums, chain, numbers, digests, notes, the reach.
     pub fn audit(&self) -> io::Result<AuditReport> {
-        let mut fresh = Checkpoint::default();
-        let mut report = AuditReport { segments: self.segments(), ..AuditReport::default() };
-        match self.reread(&mut fresh) {
-            Ok(()) => report.damage.extend(self.difference(&fresh)),
-            Err(Stop::Io(error)) => return Err(error),
-            Err(Stop::Flaw(first)) => {
-                report.damage = salvage::damage_of(&self.disk, &self.headers)?;
-                if report.damage.is_empty() {
-                    report.damage.push(first);
+        let mut audit = Auditing::default();
+        while self.audit_slice(&mut audit, u64::MAX)? {}
+        Ok(audit.report)
+    }
+
+    /// Takes an audit on by about `max_bytes`, to the end of a commit, or by a segment once a flaw
+    /// was found; true while there is more. The journal may grow meanwhile.
+    pub fn audit_slice(&self, audit: &mut Auditing, max_bytes: u64) -> io::Result<bool> {
+        audit.report.segments = self.segments();
+        if let Some((first, number, before)) = audit.pieces {
+            return self.audit_pieces(audit, first, number, before);
+        }
+        match self.reread_some(&mut audit.fresh, max_bytes) {
+            Ok(more) => {
+                audit.fresh.forget_places();
+                audit.count();
+                if more {
+                    return Ok(true);
                 }
+                audit.report.damage.extend(self.difference(&audit.fresh));
+                audit.report.damage.extend(Reach::read(&self.disk)?.flaw(&self.state));
+                Ok(false)
+            }
+            Err(Stop::Io(error)) => Err(error),
+            Err(Stop::Flaw(first)) => {
+                audit.count();
+                audit.pieces = Some((first, 1, Some(Link::default())));
+                Ok(true)
             }
         }
-        report.commits = fresh.link.commits;
-        report.changes = fresh.spaces.values().map(|track| track.durable.seq).sum();
-        Ok(report)
+    }
+
+    /// Names what is damaged in one segment; true while there are more.
+    fn audit_pieces(
+        &self,
+        audit: &mut Auditing,
+        first: Damage,
+        number: u32,
+        before: Option<Link>,
+    ) -> io::Result<bool> {
+        let Some(header) = self.headers.get(number as usize - 1) else { return Ok(false) };
+        let at = self.state.at;
+        let durable = if number == at.segment { at.offset as usize } else { usize::MAX };
+        let (found, link) = salvage::damage_in(&self.disk, header, before, durable)?;
+        audit.report.damage.extend(found);
+        audit.pieces = Some((first, number + 1, link));
+        let more = number < self.segments();
+        if !more && audit.report.damage.is_empty() {
+            audit.report.damage.push(first);
+        }
+        Ok(more)
     }
 
     /// Finds the place of every record again by walking the whole journal: for when the views have
@@ -66,14 +126,26 @@ impl<D: Disk> Journal<D> {
     }
 
     fn reread(&self, fresh: &mut Checkpoint) -> Result<(), Stop> {
-        for header in &self.headers {
+        while self.reread_some(fresh, u64::MAX)? {}
+        Ok(())
+    }
+
+    /// Reads on from where `fresh` stands for about `max_bytes`; true while there is more.
+    fn reread_some(&self, fresh: &mut Checkpoint, max_bytes: u64) -> Result<bool, Stop> {
+        let mut read = 0;
+        let first = fresh.at.segment.max(1) as usize;
+        for header in self.headers.get(first - 1..).unwrap_or_default() {
             let mut walk = scan::start(&self.disk, header, fresh)?;
             while fresh.link.commits < self.state.link.commits {
                 let Some(commit) = walk.next_commit()? else { break };
+                read += commit.bytes.len() as u64;
                 scan::take(fresh, header.number, &commit)?;
+                if read >= max_bytes {
+                    return Ok(true);
+                }
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Where what was read again is not what the journal knows.

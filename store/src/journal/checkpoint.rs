@@ -88,6 +88,14 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Drops the places of records: for who only reads along.
+    pub(crate) fn forget_places(&mut self) {
+        self.notes_changed.clear();
+        for track in self.spaces.values_mut() {
+            track.places.forget_whole();
+        }
+    }
+
     pub(crate) fn set_note(&mut self, key: &str, value: Option<&[u8]>) {
         let before = match value {
             Some(value) => {

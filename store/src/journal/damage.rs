@@ -41,4 +41,7 @@ pub enum Flaw {
     /// A record does not continue its space.
     #[error("a record is out of order in its space")]
     Order,
+    /// The note of how far the journal reaches is not what was written.
+    #[error("the note of how far the journal reaches is not what was written")]
+    Reach,
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use linli_domain::id::Space;
 
 use super::checkpoint::Checkpoint;
+use super::reach::Reach;
 use super::record::{self, Body, SEAL_BYTES};
 use super::scan::{self, End, Passed};
 use super::segment::{self, HEADER_BYTES, Header, Position};
@@ -38,6 +39,10 @@ pub struct OpenReport {
     pub lost: Vec<Lost>,
     /// What an interrupted salvage, finished by this open, kept and lost.
     pub salvaged: Option<SalvageReport>,
+    /// Commits at the end that were durable once and are gone, or others now, as the reach tells.
+    pub short: Option<Short>,
+    /// The reach was not what was written; it was written anew.
+    pub reach_lost: bool,
 }
 
 impl OpenReport {
@@ -46,8 +51,17 @@ impl OpenReport {
     /// about another life of it, and the store needs a new epoch.
     pub fn set_back(&self) -> bool {
         let cut = self.cut.as_ref().is_some_and(|cut| cut.sealed);
-        self.refused.is_some() || cut || self.salvaged.is_some()
+        self.refused.is_some() || cut || self.salvaged.is_some() || self.short.is_some()
     }
+}
+
+/// A journal that ends earlier, or otherwise, than it once did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Short {
+    /// Commits it had.
+    pub had: u64,
+    /// Commits it has.
+    pub has: u64,
 }
 
 /// A tail that was cut at open.
@@ -123,6 +137,7 @@ impl<D: Disk> Journal<D> {
             Some(checkpoint) => refuse(&disk, &headers, checkpoint)?,
             None => None,
         };
+        let reach = Reach::read(&disk)?;
         let mut report = OpenReport { refused, ..OpenReport::default() };
         let before = if refused.is_none() { checkpoint.clone() } else { None };
         let mut state = before.unwrap_or_default();
@@ -133,12 +148,27 @@ impl<D: Disk> Journal<D> {
                 // A later segment was begun, so this one had been closed cleanly.
                 return Err(OpenError::Damaged(damage));
             }
+            if reach.commits() > state.link.commits {
+                // What is flawed was durable: pieces of it can be saved.
+                return Err(OpenError::Damaged(damage));
+            }
             let header = headers.last().expect("a flaw lies in a segment");
             report.cut = Some(judge_tail(&mut disk, header, &state, damage)?);
         }
         if headers.len() < segments as usize {
+            if reach.commits() > state.link.commits && scan::used_after(&disk, segments, 0)? > 0 {
+                let damage = Damage { segment: segments, offset: 0, flaw: Flaw::Header };
+                return Err(OpenError::Damaged(damage));
+            }
             report.cut = judge_headerless(&mut disk, segments, &state)?;
         }
+        report.reach_lost = reach == Reach::Unreadable;
+        let (had, has) = (reach.commits(), state.link.commits);
+        let other = match reach.end() {
+            Some(end) if had <= has => refuse(&disk, &headers, &end)?.is_some(),
+            _ => false,
+        };
+        report.short = (had > has || other).then_some(Short { had, has });
         close_end(&mut disk, &mut headers, &state, report.cut.is_some())?;
         report.segments = headers.len() as u32;
         report.commits_read = passed.commits;
@@ -146,6 +176,10 @@ impl<D: Disk> Journal<D> {
         report.bytes_read = passed.bytes;
         if let (Some(checkpoint), Some(_)) = (&checkpoint, refused) {
             report.lost = lost(checkpoint, &state);
+        }
+        if !report.set_back() {
+            // Otherwise the next open has to notice as well, until the owner has committed.
+            Reach::write(&mut disk, &state);
         }
         let tail = Tail::new(options.tail_bytes);
         let pending = Pending::default();

@@ -10,6 +10,7 @@ use std::io;
 
 use linli_domain::id::{EntryId, Space};
 
+use super::reach::{self, Reach};
 use super::record::{self, Body, FRAME_BYTES};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::walk::Link;
@@ -86,6 +87,8 @@ pub(super) fn resume<D: Disk>(
 }
 
 const DAMAGED: &str = ".damaged";
+/// The reach of the damaged journal.
+const REACH: &str = "reach.damaged";
 
 fn finish<D: Disk>(
     disk: &mut D,
@@ -93,6 +96,9 @@ fn finish<D: Disk>(
     last: u32,
 ) -> Result<SalvageReport, SalvageError> {
     let names = disk.list()?;
+    if names.iter().any(|name| name == reach::NAME) && !names.iter().any(|name| name == REACH) {
+        disk.rename(reach::NAME, REACH)?;
+    }
     for number in 1..=last {
         let (sound, damaged) = (segment::name(number), damaged_name(number));
         if names.contains(&sound) && !names.contains(&damaged) {
@@ -119,9 +125,17 @@ fn write_again<D: Disk>(
     let mut report = SalvageReport::default();
     let mut known = Checkpoint::default();
     let mut before = Some(Link::default());
+    let reach = Reach::read_from(disk, REACH)?.end().map(|end| end.at());
     for number in 1..=last {
         let bytes = read_whole(disk, &damaged_name(number))?;
-        let pieces = Pieces::of(&bytes, number, before, number < last);
+        // Up to where the journal is known to have come, everything was durable, sealed or not.
+        let durable = match reach {
+            Some(at) if at.segment == number => at.offset as usize,
+            Some(at) if at.segment > number => usize::MAX,
+            _ if number < last => usize::MAX,
+            _ => 0,
+        };
+        let pieces = Pieces::of(&bytes, number, before, durable);
         before = pieces.link;
         report.damage.extend(&pieces.damage);
         let opened = Journal::open_checked(&mut *disk, options, Some(known));
@@ -169,18 +183,17 @@ fn write_one<D: Disk>(
     }
 }
 
-/// Every damaged stretch of these segments.
-pub(super) fn damage_of<D: Disk>(disk: &D, headers: &[Header]) -> io::Result<Vec<Damage>> {
-    let mut damage = Vec::new();
-    let mut before = Some(Link::default());
-    for header in headers {
-        let bytes = read_whole(disk, &segment::name(header.number))?;
-        let more = (header.number as usize) < headers.len();
-        let pieces = Pieces::of(&bytes, header.number, before, more);
-        before = pieces.link;
-        damage.extend(pieces.damage);
-    }
-    Ok(damage)
+/// Every damaged stretch of one segment, and the chain at its end if that is known. All before
+/// `durable` belongs to the journal.
+pub(super) fn damage_in<D: Disk>(
+    disk: &D,
+    header: &Header,
+    before: Option<Link>,
+    durable: usize,
+) -> io::Result<(Vec<Damage>, Option<Link>)> {
+    let bytes = read_whole(disk, &segment::name(header.number))?;
+    let pieces = Pieces::of(&bytes, header.number, before, durable);
+    Ok((pieces.damage, pieces.link))
 }
 
 /// What is intact in the bytes of one segment.
@@ -194,8 +207,8 @@ struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     /// `before` is the chain at the end of the segment before, if known: from it a lost header is
-    /// known too. `closed` says that a later segment exists.
-    fn of(bytes: &'a [u8], number: u32, before: Option<Link>, closed: bool) -> Self {
+    /// known too. All before `durable` belongs to the journal, whether a seal follows or not.
+    fn of(bytes: &'a [u8], number: u32, before: Option<Link>, durable: usize) -> Self {
         let mut pieces = Self { frames: Vec::new(), damage: Vec::new(), link: None };
         let lost = |offset, flaw| Damage { segment: number, offset: offset as u64, flaw };
         let stated = Header::decode(bytes.get(..HEADER_BYTES).unwrap_or_default(), number).ok();
@@ -227,13 +240,14 @@ impl<'a> Pieces<'a> {
         }
         let end = pieces.frames.last().map_or(HEADER_BYTES, |(at, frame)| at + frame.len());
         let torn = bytes.get(end..).unwrap_or_default().iter().any(|byte| *byte != 0);
-        if torn && closed {
+        if torn && end < durable {
             pieces.damage.push(lost(end, Flaw::Checksum));
+        } else if durable != usize::MAX && end < durable {
+            pieces.damage.push(lost(end, Flaw::CutShort));
         }
-        if !closed {
-            // Records that no seal follows were never durable.
-            pieces.frames.truncate(sealed);
-        }
+        // Records that no seal follows were durable only if that is known otherwise.
+        let kept = pieces.frames.partition_point(|(at, _)| *at < durable);
+        pieces.frames.truncate(sealed.max(kept));
         if torn || sealed < pieces.frames.len() {
             pieces.link = None;
         }

@@ -10,8 +10,9 @@ use linli_domain::id::Space;
 
 use super::checkpoint::Checkpoint;
 use super::open::{read_headers, seals_behind, stopped};
+use super::reach::Reach;
 use super::scan::{self, End, Passed};
-use super::segment::{self, HEADER_BYTES, Header, HeaderFlaw};
+use super::segment::{self, HEADER_BYTES, Header, HeaderFlaw, Position};
 use super::walk::{Link, Stop};
 use super::{Damage, Flaw, Head, Journal, OpenError, salvage};
 use crate::disk::Disk;
@@ -75,6 +76,11 @@ impl<D: Disk> Journal<D> {
                 }
             }
             End::Clean => {}
+        }
+        if Reach::read(disk)?.commits() > state.link.commits {
+            let Position { segment, offset } = state.at;
+            let damage = Damage { segment, offset: u64::from(offset), flaw: Flaw::CutShort };
+            return Err(OpenError::Damaged(damage));
         }
         let extent = extent_of(disk, &state)?;
         Ok(Survey { extent, notes: state.notes })
@@ -181,6 +187,10 @@ impl Disk for Copied<'_> {
     }
 
     fn truncate(&mut self, _: &str, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn put(&mut self, _: &str, _: &[u8]) -> io::Result<()> {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 

@@ -8,7 +8,7 @@ use std::iter::Peekable;
 
 use super::{Store, manifest};
 use crate::disk::Disk;
-use crate::views::{Row, Views, ViewsError};
+use crate::views::{Row, RowAudit, Views, ViewsError};
 
 impl<D: Disk, V: Views> Store<D, V> {
     /// The value of a row; `None` if there is none.
@@ -64,6 +64,11 @@ impl<D: Disk, V: Views> Store<D, V> {
     /// Reads every row of the views and compares them with their tally.
     pub fn audit_views(&self) -> Result<(), ViewsError> {
         self.views.audit()
+    }
+
+    /// Takes an audit of the views' rows on by at most `max` rows; true while there is more.
+    pub fn audit_views_slice(&self, audit: &mut RowAudit, max: usize) -> Result<bool, ViewsError> {
+        self.views.audit_slice(audit, max)
     }
 
     /// Changed rows with this prefix after one key and up to another, in order.

@@ -8,6 +8,7 @@ mod faults;
 mod golden;
 mod history;
 mod journal;
+mod reach;
 mod salvage;
 mod sled_damage;
 mod store;

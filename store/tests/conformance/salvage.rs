@@ -69,6 +69,7 @@ fn records_that_were_never_sealed_are_not_kept() {
     drop(store);
     // The last commit is torn behind two of its records, and a bit of the first is spoilt.
     engine.disk.cut("00000001.seg", sealed + 600);
+    engine.disk.lose("reach");
     assert!(engine.disk.flip_bit("00000001.seg", 8 * 150));
     let mut disk = engine.disk();
     Journal::open(disk.clone(), small().journal).map(|_| ()).expect_err("damaged");

@@ -187,7 +187,9 @@ impl Machine {
                 error => NoStart::Broken(error.to_string()),
             })?;
         self.views_broken = false;
-        self.tail_cut = opened.journal.cut.is_some() || self.rotten && self.tail_cut;
+        let journal = &opened.journal;
+        let shortened = journal.cut.is_some() || journal.short.is_some();
+        self.tail_cut = shortened || self.rotten && self.tail_cut;
         spoil(&mut store, planted);
         let opening = Opening {
             me: self.name.clone(),

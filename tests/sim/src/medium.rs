@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use linli_store::disk::Disk;
-use linli_store::views::{Begun, ViewBatch, Views, ViewsError};
+use linli_store::views::{Begun, RowAudit, ViewBatch, Views, ViewsError};
 use linli_store::{MemoryDisk, MemoryViews, SHELF_FILES};
 
 use crate::planted::Planted;
@@ -75,6 +75,10 @@ impl Disk for SimDisk {
             return Ok(());
         }
         self.disk.truncate(name, len)
+    }
+
+    fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.disk.put(name, bytes)
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -186,8 +190,8 @@ impl Views for SimViews {
         self.views.scrub()
     }
 
-    fn audit(&self) -> Result<(), ViewsError> {
-        self.views.audit()
+    fn audit_slice(&self, audit: &mut RowAudit, max: usize) -> Result<bool, ViewsError> {
+        self.views.audit_slice(audit, max)
     }
 }
 

@@ -86,7 +86,7 @@ fn checksum(key: &[u8], rest: &[u8]) -> u32 {
 
 /// Number, bytes and sum of all stored rows, the tally itself left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(in crate::views) struct Tally {
     pub rows: u64,
     pub bytes: u64,
     sum: u64,

@@ -9,12 +9,14 @@ use linli_store::{Doubt, Journal};
 
 use super::World;
 use crate::checkers::{Checker, Violation};
-use crate::machine::journal_options;
+use crate::machine::{Machine, journal_options};
 use crate::medium::SimDisk;
 use crate::truth::MachineNo;
 
 /// What the files of a journal end with.
 const SEGMENT: &str = ".seg";
+/// How far a journal had come, beside its segments.
+const REACH: &str = "reach";
 /// What a disk loses at once.
 const PAGE_BYTES: u64 = 4_096;
 
@@ -35,8 +37,9 @@ impl World {
         let content = at.disk.bytes(file).unwrap_or_default();
         let Some(last) = content.iter().rposition(|byte| *byte != 0) else { return Ok(()) };
         let bytes = last as u64 + 1;
-        // A journal whose end turned to zeros looks like one that ended there.
-        let pages = last as u64 / PAGE_BYTES;
+        // The last page too, where the reach kept up: it knows that the journal did not end there.
+        // One that a power cut left behind does not.
+        let pages = last as u64 / PAGE_BYTES + u64::from(reaches(at, file, last));
         if pages > 0 && self.fate.one_in(4) {
             at.disk.zero_page(file, self.fate.between(0, pages - 1) as usize);
         } else {
@@ -96,6 +99,17 @@ impl World {
         let well = self.machines[machine].well.copy();
         self.start_set_back(machine, well)
     }
+}
+
+/// Whether the reach of a journal says that it goes beyond this byte of a segment.
+fn reaches(machine: &Machine, file: &str, byte: usize) -> bool {
+    let Some(reach) = machine.disk.bytes(REACH) else { return false };
+    let word = |at: usize| {
+        let bytes = reach.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, u32::from_le_bytes)
+    };
+    // Where segment and offset stand in it.
+    file.starts_with(&format!("{:08}", word(12))) && word(16) as usize > byte
 }
 
 /// What is known of a journal that may have rotted.

@@ -32,7 +32,7 @@ fn a_restored_desk_only_reads_until_its_hub_has_given_back_what_came_after() {
     desk.kill();
     std::fs::remove_dir_all(desk.data()).unwrap();
 
-    drill(&programs().node, &file, &words);
+    assert!(drill(&programs().node, &file, &words)["envelopes"].as_u64().unwrap() > 0);
     let data = town.dir().join("新电脑");
     restore(&programs().node, &data, &file, &words);
     let desk = Daemon::start(&programs().node, &data, &["--offline"]).unwrap();
@@ -201,13 +201,14 @@ fn back_up(program: &Path, data: &Path, file: &Path, words: Option<&Path>) -> Js
     told
 }
 
-fn drill(program: &Path, file: &Path, words: &Path) {
+fn drill(program: &Path, file: &Path, words: &Path) -> Json {
     let (file, words) = (file.to_str().unwrap(), words.to_str().unwrap());
     let arguments = ["drill", "--json", file, "--passphrase-file", words];
     let nowhere = Path::new("nowhere");
     let told: Json = serde_json::from_str(&run(program, nowhere, &arguments).unwrap()).unwrap();
     assert_eq!(told["records"], told["changes"], "{told}");
     assert!(told["entries"].as_u64().unwrap() > 0, "{told}");
+    told
 }
 
 fn restore(program: &Path, data: &Path, file: &Path, words: &Path) -> String {
