@@ -14,8 +14,8 @@ use serde_json::Value as Json;
 
 pub use packs::{PackFile, PackView};
 pub use views::{
-    ClosingOutcome, ClosingView, ConflictView, CorrectionView, DeviceView, EntryView, KindView,
-    LinkView, NodeView, RefusedView, Snapshot, SpaceView, Status, StepView,
+    ClosingOutcome, ClosingView, ConflictView, ConnectionsView, CorrectionView, DeviceView,
+    EntryView, KindView, LinkView, NodeView, RefusedView, Snapshot, SpaceView, Status, StepView,
 };
 
 /// Most items in one page of an answer, and most records in one import request.
