@@ -86,7 +86,7 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
     say_code(&desk).await;
 
     let (stop_api, api_stopped) = oneshot::channel::<()>();
-    let shared = Arc::new(Shared { desk: desk.clone(), api });
+    let shared = Arc::new(Shared { desk: desk.clone(), api, role: me.role() });
     let serving = tokio::spawn(api::serve(listener, shared, async {
         // A dropped sender counts as told.
         let _ = api_stopped.await;

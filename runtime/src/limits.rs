@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use linli_domain::limits::CHANGE_BYTES_MAX;
-use linli_replica::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
+use linli_replica::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, BATCHES_IN_FLIGHT_MAX};
 
 /// Bytes one item takes in a body beside its change: an entry id of at most 96, a hash of 32, and
 /// tags and lengths.
@@ -156,6 +156,11 @@ pub const CALLS_MAX: usize = 256;
 /// Frames that wait on one link whose peer does not read; beyond it the link is let go. Windows
 /// keep an honest peer's far below, but for a repair of some million changes: 38 MB of hashes.
 pub const LINK_BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What waits at most in one space for a peer that reads nothing: its window of eight batches, 6.8
+/// MB of the largest changes and 4 MB of common ones. A new desk's link has two spaces that are
+/// large and one that is not.
+pub const SPACE_WAITING_BYTES_MAX: usize = BATCHES_IN_FLIGHT_MAX * BODY_BYTES_MAX;
+const _: () = assert!(3 * SPACE_WAITING_BYTES_MAX < LINK_BACKLOG_BYTES_MAX);
 /// The same over all links of a machine: sixteen peers that read nothing while a first sync of
 /// 12 MB waits for each, and a repair beside them. Beyond it the link with the most is let go.
 pub const LINKS_BACKLOG_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -83,7 +83,7 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
     let published = api.publish(data)?;
     tracing::info!(name = %me, listen = %serving.address(), address, api = %api.address, "serving");
     let (stop_api, api_stopped) = oneshot::channel::<()>();
-    let shared = Arc::new(Shared { office, api });
+    let shared = Arc::new(Shared { office, api, role: me.role() });
     let answering = tokio::spawn(api::serve(listener, shared, async {
         // A dropped sender counts as told.
         let _ = api_stopped.await;
