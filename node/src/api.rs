@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::any;
 use axum::{Json, Router};
+use linli_domain::id::Role;
 use linli_runtime::ask::{Answer, Trouble};
 use linli_runtime::limits::QUESTION_BYTES_MAX;
 use linli_runtime::local_api::LocalApi;
+use linli_runtime::policy::access::{self, Method, Scope};
 use tokio::net::TcpListener;
 
 use crate::desk::Desk;
@@ -22,6 +24,8 @@ use crate::desk::Desk;
 pub(crate) struct Shared {
     pub(crate) desk: Arc<Desk>,
     pub(crate) api: LocalApi,
+    /// What this machine is.
+    pub(crate) role: Role,
 }
 
 /// Answers until `stop`.
@@ -30,14 +34,17 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let router = Router::new().route("/v1/ask", post(ask)).with_state(shared);
+    let router = Router::new().route("/v1/ask", any(ask)).fallback(nothing).with_state(shared);
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
 async fn ask(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
-    let shown = request.headers().get(AUTHORIZATION);
-    if !shown.is_some_and(|shown| shared.api.admits(shown.as_bytes())) {
+    if !admitted(&shared, &request) {
         return StatusCode::UNAUTHORIZED.into_response();
+    }
+    // Here and not by the router, which would tell anybody which method there is.
+    if request.method().as_str() != "POST" {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     let Ok(body) = to_bytes(request.into_body(), QUESTION_BYTES_MAX).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
@@ -53,4 +60,15 @@ async fn ask(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Respo
         }),
     };
     Json(answer).into_response()
+}
+
+/// What does not exist: who may not ask is not told even that.
+async fn nothing(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let known = admitted(&shared, &request);
+    if known { StatusCode::NOT_FOUND } else { StatusCode::UNAUTHORIZED }.into_response()
+}
+
+fn admitted(shared: &Shared, request: &Request<Body>) -> bool {
+    let shown = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    access::may(shared.role, Method::Ask, shared.api.who(shown), Scope::Own)
 }

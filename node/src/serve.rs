@@ -11,13 +11,13 @@ use linli_domain::pack::Registry;
 use linli_runtime::ask::{Answer, Ask, Trouble};
 use linli_runtime::authority::Identity;
 use linli_runtime::daemon::{self, Keys};
-use linli_runtime::enrol::{self, Enrolled};
+use linli_runtime::enrol::{self, Enrolled, Renewal};
 use linli_runtime::limits::MEGABYTE;
 use linli_runtime::link::Links;
 use linli_runtime::local_api::LocalApi;
-use linli_runtime::serve::{Door, Serving};
+use linli_runtime::serve::{Door, Serving, Terms};
 use linli_runtime::site::Opening;
-use linli_runtime::tls::Clock;
+use linli_runtime::tls::{Census, Clock};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot, watch};
 
@@ -57,7 +57,7 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
     let hub = config.hub.clone().unwrap_or_else(|| enrolled.hub.clone());
     let (identity_in, identity) = watch::channel(Arc::new(enrolled.identity));
     let lan = match config.lan.listen {
-        Some(listen) => Some(listen_in_office(listen, data, &links, &clock).await?),
+        Some(listen) => Some(listen_in_office(listen, identity.clone(), &links, &clock).await?),
         None => None,
     };
     let mut uplinks = Uplinks::new(Plan {
@@ -71,7 +71,9 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
     if !offline {
         uplinks.start();
     }
-    let renewing = tokio::spawn(renew(data.to_owned(), hub.clone(), clock, identity_in));
+    let renewal =
+        Renewal { dir: identity_dir(data), hub: hub.clone(), clock, look_every: RENEWAL_LOOK };
+    let renewing = tokio::spawn(enrol::keep_fresh(renewal, identity_in));
 
     let desk = Arc::new(Desk {
         handle: handle.clone(),
@@ -88,7 +90,7 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
     say_code(&desk).await;
 
     let (stop_api, api_stopped) = oneshot::channel::<()>();
-    let shared = Arc::new(Shared { desk: desk.clone(), api });
+    let shared = Arc::new(Shared { desk: desk.clone(), api, role: me.role() });
     let serving = tokio::spawn(api::serve(listener, shared, async {
         // A dropped sender counts as told.
         let _ = api_stopped.await;
@@ -161,19 +163,20 @@ fn opening(
 /// Answers other desks of the community in the office.
 async fn listen_in_office(
     listen: SocketAddr,
-    data: &Path,
+    identity: watch::Receiver<Arc<Identity>>,
     links: &Links,
     clock: &Clock,
 ) -> anyhow::Result<Serving> {
-    let enrolled = enrol::load(&identity_dir(data))?.context("the certificate has gone")?;
     let listener =
         TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, "[lan]", &error))?;
     let door = Door {
-        identity: enrolled.identity,
+        identity,
         registry: enrol::Registry::in_memory(),
         registrar: None,
         links: links.clone(),
         clock: clock.clone(),
+        census: Census::default(),
+        terms: Terms::default(),
     };
     Ok(linli_runtime::serve::serve(listener, door)?)
 }
@@ -188,28 +191,4 @@ async fn say_code(desk: &Desk) {
             "waits for approval to read personal fields; on an approved desk run `linli-node approve`"
         );
     }
-}
-
-/// Renews the certificate when it is due. The link goes on; the next one uses the new certificate.
-async fn renew(data: PathBuf, hub: String, clock: Clock, identity: watch::Sender<Arc<Identity>>) {
-    let dir = identity_dir(&data);
-    loop {
-        if identity.borrow().renewal_due(clock.now()) {
-            match renew_once(&dir, &hub, &clock).await {
-                Ok(fresh) => {
-                    tracing::info!(until = fresh.leaf().not_after, "certificate renewed");
-                    identity.send_replace(Arc::new(fresh));
-                }
-                Err(error) => {
-                    tracing::warn!(error = %format!("{error:#}"), "certificate not renewed yet");
-                }
-            }
-        }
-        tokio::time::sleep(RENEWAL_LOOK).await;
-    }
-}
-
-async fn renew_once(dir: &Path, hub: &str, clock: &Clock) -> anyhow::Result<Identity> {
-    let enrolled = enrol::load(dir)?.context("the certificate has gone")?;
-    Ok(enrol::renew(&enrolled, hub, dir, clock).await?)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use linli_domain::id::CommunityId;
 use linli_runtime::authority::Identity;
 use linli_runtime::dial::{Dial, Dialling, LinkState, LinkStatus, dial};
+use linli_runtime::limits::LINK_AGE;
 use linli_runtime::link::Links;
 use linli_runtime::tls::{Clock, Expect};
 use tokio::sync::watch;
@@ -61,6 +62,7 @@ impl Uplinks {
                 identity: plan.identity.clone(),
                 links: plan.links.clone(),
                 clock: plan.clock.clone(),
+                link_age: LINK_AGE,
             })
         };
         self.dialled.push(to(&plan.hub, Expect::Hub));

@@ -15,9 +15,10 @@ use linli_replica::frame::{Ack, Batch, Frame, Item};
 use linli_runtime::authority::Authority;
 use linli_runtime::dial::{Dial, dial};
 use linli_runtime::enrol::{Invitations, Registrar, Registry, Seat, enrol};
+use linli_runtime::limits::LINK_AGE;
 use linli_runtime::link::{LinkEvent, LinkSender, Links, SendRefused};
-use linli_runtime::serve::{Door, serve};
-use linli_runtime::tls::{Clock, Expect};
+use linli_runtime::serve::{Door, Terms, serve};
+use linli_runtime::tls::{Census, Clock, Expect};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -42,8 +43,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let serving = hub_side.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let registrar = Some(registrar.clone());
-        serve(listener, Door { identity, registry, registrar, links, clock: clock.clone() })
-            .map_err(Box::<dyn Error>::from)
+        let (_, identity) = watch::channel(Arc::new(identity));
+        let (clock, terms) = (clock.clone(), Terms::default());
+        let census = Census::default();
+        let door = Door { identity, registry, registrar, links, clock, census, terms };
+        serve(listener, door).map_err(Box::<dyn Error>::from)
     })?;
 
     let address = serving.address().to_string();
@@ -55,8 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (links, mut desk_events) = Links::new();
     let traffic = links.traffic().clone();
     let (_keep, identity) = watch::channel(Arc::new(enrolled.identity));
-    let _dialling = desk_side
-        .block_on(async { dial(Dial { address, expect: Expect::Hub, identity, links, clock }) });
+    let (expect, link_age) = (Expect::Hub, LINK_AGE);
+    let plan = Dial { address, expect, identity, links, clock, link_age };
+    let _dialling = desk_side.block_on(async { dial(plan) });
 
     thread::spawn(move || answer(hub_events));
     let to_hub = loop {

@@ -14,9 +14,9 @@ use serde_json::Value as Json;
 
 pub use packs::{PackFile, PackView};
 pub use views::{
-    AuditView, ClosingOutcome, ClosingView, ConflictView, CorrectionView, DeviceView, EntryView,
-    ErasureView,
-    KindView, LinkView, NodeView, RefusedView, Snapshot, SpaceView, Status, StepView,
+    AuditView, ClosingOutcome, ClosingView, ConflictView, ConnectionsView, CorrectionView,
+    DeviceView, EntryView, ErasureView, KindView, LinkView, NodeView, RefusedView, Snapshot,
+    SpaceView, Status, StepView,
 };
 
 /// Most items in one page of an answer, and most records in one import request.

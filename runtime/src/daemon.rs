@@ -18,6 +18,7 @@ use std::thread;
 use std::time::Instant;
 
 use linli_domain::id::{CommunityId, PeerName, Role};
+use linli_replica::frame::Frame;
 use linli_replica::{Effect, LinkId};
 use linli_store::disk::Disk;
 use linli_store::views::Views;
@@ -38,7 +39,8 @@ use crate::limits::{
 };
 use crate::link::LinkEvent;
 use crate::site::{Audited, Site};
-use wires::{Overflow, Wires, frame_bytes};
+use crate::wire;
+use wires::{Overflow, Wires};
 
 /// Speaks to a running daemon; clones speak to the same one.
 #[derive(Debug, Clone)]
@@ -315,7 +317,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 0
             }
             LinkEvent::Frame { link, frame, ahead } => {
-                let bytes = frame_bytes(&frame);
+                let bytes = wire::bytes_of(&frame);
                 self.site.frame_ahead(LinkId(link.0), frame, ahead);
                 bytes
             }
@@ -336,12 +338,20 @@ impl<D: Disk, V: Views> Machine<D, V> {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Send { link, frame } => {
-                if self.wires.send(link, frame) == Err(Overflow) {
+                if let Frame::Ack(ack) = &frame
+                    && !ack.refused.is_empty()
+                {
+                    self.wires.note_refused(link, ack.refused.len());
+                }
+                if let Err(Overflow(link)) = self.wires.send(link, frame) {
                     self.close(link, "the peer does not read what it is sent");
                     self.site.link_down(link);
                 }
             }
-            Effect::Close { link, reason } => self.close(link, reason),
+            Effect::Close { link, reason } => {
+                self.wires.note_breach(link);
+                self.close(link, reason);
+            }
         }
     }
 

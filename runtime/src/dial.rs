@@ -7,10 +7,11 @@
 mod backoff;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use linli_domain::id::PeerName;
 use linli_proto::v1::replication_client::ReplicationClient;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
@@ -19,7 +20,7 @@ use crate::authority::Identity;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::link::{DownReason, Ended, LinkId, Links};
 use crate::tls::{Clock, ConnectError, Dialled, Expect, channel_over, client_config, connect};
-use backoff::Backoff;
+use backoff::{Backoff, jittered};
 
 /// How a dialled link is doing. Times are in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub struct Dialling {
 }
 
 /// Whom to dial, and as whom.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Dial {
     /// The other end's `host:port`.
     pub address: String,
@@ -74,6 +75,9 @@ pub struct Dial {
     pub links: Links,
     /// The wall clock.
     pub clock: Clock,
+    /// A link of this age is replaced by a new one, up to a tenth earlier by chance: the next
+    /// connection stands before the old one ends. Offices take `LINK_AGE`.
+    pub link_age: Duration,
 }
 
 /// Dials until told to stop.
@@ -126,22 +130,27 @@ struct Dialler {
 impl Dialler {
     async fn run(mut self) {
         let mut backoff = Backoff::default();
+        let mut successor = None;
         loop {
-            let now = self.dial.clock.now();
-            self.status.send_modify(|status| {
-                status.state = LinkState::Dialling;
-                status.last_attempt = Some(now);
-            });
             let mut stopping = self.stopping.clone();
-            let reached = tokio::select! {
-                _ = stopping.wait_for(|stop| *stop) => break,
-                reached = self.reach() => reached,
+            let reached = if let Some(dialled) = successor.take() {
+                Ok(dialled)
+            } else {
+                let now = self.dial.clock.now();
+                self.status.send_modify(|status| {
+                    status.state = LinkState::Dialling;
+                    status.last_attempt = Some(now);
+                });
+                tokio::select! {
+                    _ = stopping.wait_for(|stop| *stop) => break,
+                    reached = reach(&mut self.dial) => reached,
+                }
             };
             let error = match reached {
                 Err(error) => error.to_string(),
                 Ok(dialled) => {
                     let began = Instant::now();
-                    let ended = self.hold(dialled).await;
+                    let (ended, next) = self.hold(dialled).await;
                     backoff.after_link(began.elapsed(), ended.frames);
                     if ended.frames > 0 {
                         let now = self.dial.clock.now();
@@ -149,6 +158,10 @@ impl Dialler {
                     }
                     if ended.reason == DownReason::ShuttingDown {
                         break;
+                    }
+                    if ended.reason == DownReason::Aged && next.is_some() {
+                        successor = next;
+                        continue;
                     }
                     ended.reason.to_string()
                 }
@@ -168,14 +181,9 @@ impl Dialler {
         self.status.send_modify(|status| status.state = LinkState::Stopped);
     }
 
-    async fn reach(&mut self) -> Result<Dialled, ConnectError> {
-        let identity = self.dial.identity.borrow_and_update().clone();
-        let config = client_config(&identity, self.dial.expect.clone(), &self.dial.clock)?;
-        connect(&self.dial.address, config, self.dial.links.traffic().clone()).await
-    }
-
-    /// Holds one link for as long as it lives.
-    async fn hold(&mut self, dialled: Dialled) -> Ended {
+    /// Holds one link for as long as it lives; gives the connection that takes its place, too, if
+    /// it ended because of its age.
+    async fn hold(&mut self, dialled: Dialled) -> (Ended, Option<Dialled>) {
         let Dialled { stream, leaf, trouble } = dialled;
         let (session, outgoing) = self.dial.links.open(leaf.peer.clone(), true);
         let link = session.link();
@@ -198,10 +206,18 @@ impl Dialler {
             Ok(client.link(frames).await?.into_inner())
         });
         let mut stopping = self.stopping.clone();
+        let (hand_over, handed) = oneshot::channel();
+        let next = successor(self.dial.clone());
         let until = async move {
-            // A dropped handle counts as told.
-            let _ = stopping.wait_for(|stop| *stop).await;
-            DownReason::ShuttingDown
+            tokio::select! {
+                // A dropped handle counts as told.
+                _ = stopping.wait_for(|stop| *stop) => DownReason::ShuttingDown,
+                next = next => {
+                    // Who runs the link waits for it.
+                    let _ = hand_over.send(next);
+                    DownReason::Aged
+                }
+            }
         };
         let explain = move || match trouble.get() {
             Some(rustls::Error::AlertReceived(alert)) => {
@@ -209,6 +225,32 @@ impl Dialler {
             }
             _ => None,
         };
-        session.run(inbound, until, explain).await
+        let ended = session.run(inbound, until, explain).await;
+        (ended, handed.await.ok())
+    }
+}
+
+async fn reach(dial: &mut Dial) -> Result<Dialled, ConnectError> {
+    let identity = dial.identity.borrow_and_update().clone();
+    let config = client_config(&identity, dial.expect.clone(), &dial.clock)?;
+    connect(&dial.address, config, dial.links.traffic().clone()).await
+}
+
+/// The connection for the next link, once this one has its age. While there is none to be had, the
+/// old link goes on.
+async fn successor(mut dial: Dial) -> Dialled {
+    let chance = getrandom::u64().unwrap_or(0);
+    let early = dial.link_age / 10;
+    tokio::time::sleep(dial.link_age - early + jittered(early, chance)).await;
+    let mut backoff = Backoff::default();
+    loop {
+        match reach(&mut dial).await {
+            Ok(dialled) => return dialled,
+            Err(error) => {
+                let wait = backoff.next();
+                tracing::info!(address = dial.address, %error, ?wait, "the old link goes on");
+                tokio::time::sleep(wait).await;
+            }
+        }
     }
 }

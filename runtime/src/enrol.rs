@@ -9,6 +9,7 @@ mod invitation;
 mod machine;
 mod registrar;
 mod registry;
+mod renewal;
 mod token;
 
 pub(crate) use invitation::NotAdmitted;
@@ -17,6 +18,7 @@ pub use machine::{EnrolError, Enrolled, enrol, load, renew};
 pub use registrar::Registrar;
 pub(crate) use registrar::{Issued, NotIssued};
 pub use registry::{Record, Registry, Standing};
+pub use renewal::{Renewal, keep_fresh};
 pub use token::{Token, TokenError};
 
 use std::io;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use linli_domain::limits::CHANGE_BYTES_MAX;
-use linli_replica::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
+use linli_replica::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX, BATCHES_IN_FLIGHT_MAX};
 
 /// Bytes one item takes in a body beside its change: an entry id of at most 96, a hash of 32, two
 /// wrapped keys of 80, and tags and lengths.
@@ -31,16 +31,30 @@ pub const LINK_EVENTS_MAX: usize = 64;
 
 /// A TCP connection, its TLS handshake and its first answer each have this long.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections of one machine: a live one, a dying one, a renewal and one to spare.
+/// Connections of one machine: a live one, a dying one, a renewal and one to spare. The fifth takes
+/// the place of the oldest.
 pub const CONNECTIONS_PER_PEER_MAX: usize = 4;
-/// Connections of a hub; idle they cost 45 KB each, 90 MB in all.
+/// Connections of enrolled machines; idle they cost 45 KB each, 90 MB in all. Strangers have places
+/// of their own and use up none of these.
 pub const CONNECTIONS_MAX: usize = 2_000;
 /// Connections without a certificate: enrolments and strangers.
 pub const CONNECTIONS_ANONYMOUS_MAX: usize = 64;
+/// Of these from one address: an office that enrols all its desks at once.
+pub const CONNECTIONS_ANONYMOUS_PER_ADDRESS_MAX: usize = 16;
+/// Handshakes under way, at some 40 KB each; callers beyond them wait in the system's queue.
+pub const HANDSHAKES_MAX: usize = 512;
+/// A handshake keeps its place for this long, even if others wait for it: honest ones take some
+/// milliseconds, and a second where a whole street comes back at once. Who is slower on purpose
+/// holds up 512 callers for a second each.
+pub const HANDSHAKE_SURE: Duration = Duration::from_secs(1);
 /// A connection without a certificate ends after this long, used or not.
 pub const ANONYMOUS_AGE_MAX: Duration = Duration::from_secs(30);
 /// Streams of one connection: a link and some short calls.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 8;
+/// Streams that were reset before they were looked at, on one connection, before it is closed.
+pub const RESETS_PENDING_MAX: usize = 20;
+/// Streams this side has to reset for a fault of the peer, on one connection, before it is closed.
+pub const RESETS_OWN_MAX: usize = 64;
 /// Bytes of headers in one call.
 pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// A call other than a link ends after this long.
@@ -52,8 +66,13 @@ pub const KEEPALIVE_DIALLED: Duration = Duration::from_secs(20);
 pub const KEEPALIVE_ACCEPTED: Duration = Duration::from_secs(30);
 /// A sign of life that has not come after this long ends the connection.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Accepting rests this long when the system has no room for another connection.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Who dialled replaces a link of this age by a new one, a little earlier by chance, so that no
+/// connection outlives what was found out about it, and a street's links do not end together.
+pub const LINK_AGE: Duration = Duration::from_secs(3_600);
+/// Who answered ends a link that is older by this much, and its connection after as much again.
+pub const LINK_AGE_GRACE: Duration = Duration::from_secs(300);
+/// Accepting rests this long when there is no room for another connection.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Streams have this long to end when a server shuts down.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
@@ -151,6 +170,25 @@ pub const CALLS_MAX: usize = 256;
 /// Frames that wait on one link whose peer does not read; beyond it the link is let go. Windows
 /// keep an honest peer's far below, but for a repair of some million changes: 38 MB of hashes.
 pub const LINK_BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What waits at most in one space for a peer that reads nothing: its window of eight batches, 6.8
+/// MB of the largest changes and 4 MB of common ones. A new desk's link has two spaces that are
+/// large and one that is not.
+pub const SPACE_WAITING_BYTES_MAX: usize = BATCHES_IN_FLIGHT_MAX * BODY_BYTES_MAX;
+const _: () = assert!(3 * SPACE_WAITING_BYTES_MAX < LINK_BACKLOG_BYTES_MAX);
+/// The same over all links of a machine: sixteen peers that read nothing while a first sync of
+/// 12 MB waits for each, and a repair beside them. Beyond it the link with the most is let go.
+pub const LINKS_BACKLOG_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Misconduct that has no consequence: a desk with a wrong definition, or some broken links.
+pub const MISCONDUCT_FREE: u32 = 200;
+/// What a frame that breaks the rules counts, where a refused change counts one.
+pub const MISCONDUCT_BREACH: u32 = 50;
+/// From here on a machine gets no new link for a while: sixteen breaches within a minute.
+pub const MISCONDUCT_SHUT: u32 = 800;
+/// Misconduct counts half after this long.
+pub const MISCONDUCT_HALVES: Duration = Duration::from_secs(60);
+/// Longest pause before the next frame of a machine that misbehaves is read: with batches of 500
+/// changes it gets 250 refused changes in a second at most, and a hub judges 20,000.
+pub const MISCONDUCT_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Largest question on the local API: an import of 500 records of 8 KB.
 pub const QUESTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest answer taken from the local API: a page of 500 entries at 64 KB.

@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use linli_domain::id::PeerName;
@@ -19,6 +19,7 @@ use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
 use crate::ahead::Ahead;
+use crate::conduct::Conduct;
 use crate::limits::{LINK_EVENTS_MAX, LINK_FRAMES_MAX};
 use crate::tls::Traffic;
 use crate::wire::{self, WireError};
@@ -79,6 +80,9 @@ pub enum DownReason {
     /// The peer was revoked.
     #[error("the machine was revoked")]
     Revoked,
+    /// It has stood for so long that another takes its place.
+    #[error("the link has reached its age; a new one takes its place")]
+    Aged,
     /// The peer's certificate came to its end.
     #[error("the machine's certificate has ended")]
     CertificateEnded,
@@ -105,6 +109,7 @@ pub struct Links {
     events: mpsc::Sender<LinkEvent>,
     next: Arc<AtomicU64>,
     traffic: Arc<Traffic>,
+    conduct: Conduct,
 }
 
 impl Links {
@@ -112,7 +117,14 @@ impl Links {
     /// receiver is dropped.
     pub fn new() -> (Self, mpsc::Receiver<LinkEvent>) {
         let (events, receiver) = mpsc::channel(LINK_EVENTS_MAX);
-        (Self { events, next: Arc::new(AtomicU64::new(1)), traffic: Arc::default() }, receiver)
+        let next = Arc::new(AtomicU64::new(1));
+        let (traffic, conduct) = (Arc::default(), Conduct::default());
+        (Self { events, next, traffic, conduct }, receiver)
+    }
+
+    /// How the machines behave that dialled this one.
+    pub fn conduct(&self) -> &Conduct {
+        &self.conduct
     }
 
     /// Bytes over all links and enrolments so far.
@@ -127,11 +139,20 @@ impl Links {
         let (end, ended) = oneshot::channel();
         let (live, gone) = oneshot::channel();
         let stalled = Arc::new(AtomicBool::new(false));
-        let frames_in = LinkSender { frames: sender, stalled: stalled.clone() };
+        let queued = Arc::new(AtomicUsize::new(0));
+        // Whom we dialled we chose; who dialled us is watched.
+        let watched =
+            (!dialled).then(|| Watched { conduct: self.conduct.clone(), peer: peer.clone() });
+        let frames_in = LinkSender {
+            frames: sender,
+            stalled: stalled.clone(),
+            queued: queued.clone(),
+            watched: watched.clone(),
+        };
         let up = LinkEvent::Up { link, peer, frames: frames_in, dialled };
-        let session = Session { link, up: Some(up), events: self.events.clone(), end, gone };
         let events = self.events.clone();
-        (session, Outgoing { link, frames, stalled, events, ended, live: Some(live) })
+        let session = Session { link, up: Some(up), events: events.clone(), end, gone, watched };
+        (session, Outgoing { link, frames, stalled, queued, events, ended, live: Some(live) })
     }
 }
 
@@ -140,6 +161,16 @@ impl Links {
 pub struct LinkSender {
     frames: mpsc::Sender<Frame>,
     stalled: Arc<AtomicBool>,
+    /// Bytes of the frames in the queue.
+    queued: Arc<AtomicUsize>,
+    watched: Option<Watched>,
+}
+
+/// A peer that dialled us, and where its conduct is noted.
+#[derive(Debug, Clone)]
+struct Watched {
+    conduct: Conduct,
+    peer: PeerName,
 }
 
 /// A frame that was not taken.
@@ -161,10 +192,35 @@ impl LinkSender {
         self.offer(*frame)
     }
 
+    /// Bytes that wait in the queue, about.
+    pub fn queued_bytes(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// So many changes that the peer sent were refused.
+    pub fn note_refused(&self, changes: usize) {
+        if let Some(Watched { conduct, peer }) = &self.watched {
+            conduct.note_refused(peer, changes);
+        }
+    }
+
+    /// The peer broke a rule that the replica knows; the link is about to be closed.
+    pub fn note_breach(&self) {
+        if let Some(Watched { conduct, peer }) = &self.watched {
+            conduct.note_breach(peer);
+        }
+    }
+
     fn offer(&self, frame: Frame) -> Result<(), SendRefused> {
-        self.frames.try_send(frame).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(frame) => SendRefused::Full(Box::new(frame)),
-            mpsc::error::TrySendError::Closed(_) => SendRefused::Gone,
+        // Counted first: it may leave before `try_send` returns.
+        let bytes = wire::bytes_of(&frame);
+        self.queued.fetch_add(bytes, Ordering::Relaxed);
+        self.frames.try_send(frame).map_err(|refused| {
+            self.queued.fetch_sub(bytes, Ordering::Relaxed);
+            match refused {
+                mpsc::error::TrySendError::Full(frame) => SendRefused::Full(Box::new(frame)),
+                mpsc::error::TrySendError::Closed(_) => SendRefused::Gone,
+            }
         })
     }
 }
@@ -175,6 +231,7 @@ pub(crate) struct Outgoing {
     link: LinkId,
     frames: mpsc::Receiver<Frame>,
     stalled: Arc<AtomicBool>,
+    queued: Arc<AtomicUsize>,
     events: mpsc::Sender<LinkEvent>,
     ended: oneshot::Receiver<Status>,
     /// Tells the receiving half that the replica let go; `None` once this half has ended.
@@ -211,6 +268,7 @@ impl Stream for Outgoing {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(frame)) => {
+                self.queued.fetch_sub(wire::bytes_of(&frame), Ordering::Relaxed);
                 self.tell_room();
                 Poll::Ready(Some(Ok(wire::encode(frame))))
             }
@@ -226,6 +284,7 @@ pub(crate) struct Session {
     events: mpsc::Sender<LinkEvent>,
     end: oneshot::Sender<Status>,
     gone: oneshot::Receiver<()>,
+    watched: Option<Watched>,
 }
 
 /// What became of a session.
@@ -263,8 +322,12 @@ impl Session {
             reason = &mut until => reason,
             // If the transport dropped the other half, the receiving half will say why.
             Ok(()) = &mut self.gone => DownReason::LetGo,
-            reason = receive(self.link, &self.events, inbound, &mut frames) => reason,
+            reason = receive(self.link, &self.events, inbound, &mut frames, self.watched.as_ref())
+                => reason,
         };
+        if let (DownReason::Broken(_), Some(Watched { conduct, peer })) = (&reason, &self.watched) {
+            conduct.note_breach(peer);
+        }
         let reason = match reason {
             DownReason::Lost { .. } => explain().unwrap_or(reason),
             known => known,
@@ -282,6 +345,7 @@ async fn receive(
     events: &mpsc::Sender<LinkEvent>,
     inbound: impl Future<Output = Result<Streaming<Envelope>, Status>>,
     frames: &mut u64,
+    watched: Option<&Watched>,
 ) -> DownReason {
     let mut inbound = match inbound.await {
         Ok(inbound) => inbound,
@@ -298,6 +362,12 @@ async fn receive(
             Err(error) => return error.into(),
         };
         *frames += 1;
+        if let Some(Watched { conduct, peer }) = watched {
+            let pause = conduct.pause(peer);
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+        }
         let ahead = Ahead::of(&frame).await;
         if events.send(LinkEvent::Frame { link, frame, ahead }).await.is_err() {
             return DownReason::ShuttingDown;
@@ -309,7 +379,7 @@ async fn receive(
 fn status_of(reason: &DownReason) -> Status {
     let code = match reason {
         DownReason::PeerClosed | DownReason::LetGo => Code::Ok,
-        DownReason::ShuttingDown => Code::Unavailable,
+        DownReason::ShuttingDown | DownReason::Aged => Code::Unavailable,
         DownReason::Revoked => Code::PermissionDenied,
         DownReason::CertificateEnded => Code::Unauthenticated,
         DownReason::Broken(_) => Code::InvalidArgument,

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use client::{AskClient, AskError};
 
 use crate::authority::{read_if_present, write_private};
+use crate::policy::access::Who;
 
 const FILE: &str = "local-api.json";
 
@@ -89,6 +90,12 @@ impl LocalApi {
             IpAddr::V6(address) => address.is_loopback(),
         };
         api.filter(here).ok_or(LocalApiError::Damaged { path })
+    }
+
+    /// Who asks, by the `authorization` header if there is one.
+    pub fn who(&self, authorization: Option<&[u8]>) -> Who {
+        let known = authorization.is_some_and(|shown| self.admits(shown));
+        if known { Who::Person } else { Who::Nobody }
     }
 
     /// Whether an `authorization` header carries the token. Takes the same time for every wrong

@@ -4,28 +4,33 @@
 //! for the other side. Who may *write* in a space is a matter of authors, checked change by
 //! change.
 
+pub mod access;
+
 use std::collections::BTreeSet;
 
 use linli_domain::id::{CommunityId, PeerName, Role, Space};
 
+use access::{Method, Scope};
+
 /// The spaces `me` shares with `peer`. `hosted` are the communities of a street hub.
 pub fn shared_spaces(me: &PeerName, peer: &PeerName, hosted: &BTreeSet<CommunityId>) -> Vec<Space> {
-    if me.district != peer.district || me == peer {
+    let may = |answers: &PeerName, calls: &PeerName| {
+        access::may(answers.role(), Method::Link, access::who(answers, calls), Scope::Own)
+    };
+    // Either may have dialled.
+    if !may(me, peer) && !may(peer, me) {
         return Vec::new();
     }
     match (me.role(), peer.role()) {
-        (Role::Node, Role::Node) if me.street == peer.street && me.community == peer.community => {
-            community_spaces(me)
-        }
-        (Role::Node, Role::StreetHub) if me.street == peer.street => community_spaces(me),
-        (Role::StreetHub, Role::Node) if me.street == peer.street => {
+        (Role::Node, Role::Node | Role::StreetHub) => community_spaces(me),
+        (Role::StreetHub, Role::Node) => {
             let known = peer.community.as_ref().is_some_and(|id| hosted.contains(id));
             if known { community_spaces(peer) } else { Vec::new() }
         }
         (Role::StreetHub, Role::DistrictHub) => figures_space(me),
         (Role::DistrictHub, Role::StreetHub) => figures_space(peer),
-        (Role::Node, _)
-        | (_, Role::Node)
+        (Role::Node, Role::DistrictHub)
+        | (Role::DistrictHub, Role::Node)
         | (Role::StreetHub, Role::StreetHub)
         | (Role::DistrictHub, Role::DistrictHub) => Vec::new(),
     }

@@ -5,11 +5,13 @@
 //! on a live link.
 
 mod enrolment;
+mod guard;
 mod replication;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use linli_proto::v1::enrolment_server::EnrolmentServer;
 use linli_proto::v1::replication_server::ReplicationServer;
@@ -21,19 +23,20 @@ use tonic::transport::Server;
 use crate::authority::Identity;
 use crate::enrol::{Registrar, Registry};
 use crate::limits::{
-    CALL_TIMEOUT, HEADER_BYTES_MAX, KEEPALIVE_ACCEPTED, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
-    REQUEST_BYTES_MAX, SHUTDOWN_GRACE, STREAMS_PER_CONNECTION_MAX,
+    CALL_TIMEOUT, HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, KEEPALIVE_ACCEPTED, KEEPALIVE_TIMEOUT,
+    LINK_AGE, LINK_AGE_GRACE, MESSAGE_BYTES_MAX, REQUEST_BYTES_MAX, RESETS_OWN_MAX,
+    RESETS_PENDING_MAX, SHUTDOWN_GRACE, STREAMS_PER_CONNECTION_MAX,
 };
 use crate::link::Links;
-use crate::tls::{Acceptor, Clock, TlsError, server_config};
+use crate::tls::{Acceptor, Census, Clock, TlsError, server_config};
 use enrolment::EnrolmentDesk;
 use replication::LinkDesk;
 
 /// What a machine needs to answer.
 #[derive(Debug)]
 pub struct Door {
-    /// Its own key and certificate.
-    pub identity: Identity,
+    /// Its own key and certificate; a renewed one is shown from the next handshake on.
+    pub identity: watch::Receiver<Arc<Identity>>,
     /// Who is no longer welcome.
     pub registry: Registry,
     /// Names machines; a machine that is no hub has none.
@@ -42,6 +45,40 @@ pub struct Door {
     pub links: Links,
     /// The wall clock.
     pub clock: Clock,
+    /// Counts its connections.
+    pub census: Census,
+    /// How long callers may take.
+    pub terms: Terms,
+}
+
+/// How long callers may take, and stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// For the TLS handshake.
+    pub handshake: Duration,
+    /// For a call other than a link.
+    pub call: Duration,
+    /// A link stays for this long, and as much of `grace`; its connection for twice the grace.
+    pub link_age: Duration,
+    /// See `link_age`.
+    pub grace: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            handshake: HANDSHAKE_TIMEOUT,
+            call: CALL_TIMEOUT,
+            link_age: LINK_AGE,
+            grace: LINK_AGE_GRACE,
+        }
+    }
+}
+
+impl Terms {
+    pub(crate) fn connection_age(self) -> Duration {
+        self.link_age + self.grace * 2
+    }
 }
 
 /// A running server. Dropping it stops it without grace.
@@ -54,25 +91,36 @@ pub struct Serving {
 /// Answers on `listener` until told to stop.
 pub fn serve(listener: TcpListener, door: Door) -> Result<Serving, ServeError> {
     let address = listener.local_addr()?;
-    let Door { identity, registry, registrar, links, clock } = door;
-    let config = server_config(&identity, &registry, &clock)?;
-    let incoming = Acceptor::new(listener, config, links.traffic().clone()).incoming();
+    let Door { identity, registry, registrar, links, clock, census, terms } = door;
+    let me = identity.borrow().peer().clone();
+    let config = server_config(identity, &registry, &clock)?;
+    let traffic = links.traffic().clone();
+    let incoming = Acceptor::new(listener, config, traffic, census, terms).incoming();
     let (stop, stopping) = watch::channel(false);
-    let replication =
-        ReplicationServer::new(LinkDesk::new(links, registry, clock, stopping.clone()))
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let desk = LinkDesk {
+        me: me.clone(),
+        links,
+        registry: registry.clone(),
+        clock,
+        stay: terms.link_age + terms.grace,
+        stopping: stopping.clone(),
+    };
+    let replication = ReplicationServer::new(desk)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let enrolment = registrar.map(|registrar| {
-        EnrolmentServer::new(EnrolmentDesk::new(registrar))
+        EnrolmentServer::new(EnrolmentDesk::new(me, registry, registrar))
             .max_decoding_message_size(2 * REQUEST_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     });
     let server = Server::builder()
-        .timeout(CALL_TIMEOUT)
+        .timeout(terms.call)
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_ACCEPTED))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
+        .http2_max_local_error_reset_streams(Some(RESETS_OWN_MAX))
         .add_service(replication)
         .add_optional_service(enrolment);
     let task = tokio::spawn(async move {
@@ -126,3 +174,6 @@ impl fmt::Debug for Serving {
         f.debug_struct("Serving").field("address", &self.address).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,10 @@ use tokio::time::timeout;
 use crate::authority::{Authority, Identity};
 use crate::dial::{Dial, Dialling, LinkStatus, dial};
 use crate::enrol::{Enrolled, Invitations, Registrar, Registry, Seat, Token, enrol};
+use crate::limits::LINK_AGE;
 use crate::link::{DownReason, LinkEvent, LinkId, LinkSender, Links};
-use crate::serve::{Door, Serving, serve};
-use crate::tls::{Clock, Expect};
+use crate::serve::{Door, Serving, Terms, serve};
+use crate::tls::{Census, Clock, Expect};
 
 /// When the street's clock starts: some day in 2026.
 pub(crate) const NOW: u64 = 1_790_000_000;
@@ -39,6 +40,10 @@ impl Street {
     }
 
     pub(crate) async fn open_as(hub: &str) -> Self {
+        Self::open_on(hub, Terms::default()).await
+    }
+
+    pub(crate) async fn open_on(hub: &str, terms: Terms) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let time = Arc::new(AtomicU64::new(NOW));
         let hub = PeerName::parse(hub).unwrap();
@@ -46,7 +51,7 @@ impl Street {
         let registrar = registrar_in(dir.path(), &time);
         let (links, events) = Links::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let serving = answer(listener, &registrar, &links, &time);
+        let serving = answer(listener, &registrar, &links, &time, terms);
         Self { registrar, serving, events: Events(events), links, time, dir }
     }
 
@@ -67,10 +72,10 @@ impl Street {
         let address = self.serving.address();
         self.registrar = registrar_in(self.dir.path(), &self.time);
         let spare = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let fresh = answer(spare, &self.registrar, &self.links, &self.time);
+        let fresh = answer(spare, &self.registrar, &self.links, &self.time, Terms::default());
         std::mem::replace(&mut self.serving, fresh).stop().await;
         let listener = TcpListener::bind(address).await.unwrap();
-        self.serving = answer(listener, &self.registrar, &self.links, &self.time);
+        self.serving = answer(listener, &self.registrar, &self.links, &self.time, Terms::default());
     }
 
     pub(crate) fn invite(&self, community: &str) -> Token {
@@ -93,10 +98,20 @@ impl Street {
     }
 
     pub(crate) fn dial_to(&self, address: String, expect: Expect, identity: Identity) -> Dialled {
+        self.dial_for(address, expect, identity, LINK_AGE)
+    }
+
+    pub(crate) fn dial_for(
+        &self,
+        address: String,
+        expect: Expect,
+        identity: Identity,
+        link_age: Duration,
+    ) -> Dialled {
         let (links, events) = Links::new();
         let (keep, identity) = watch::channel(Arc::new(identity));
         let clock = self.clock();
-        let dialling = dial(Dial { address, expect, identity, links, clock });
+        let dialling = dial(Dial { address, expect, identity, links, clock, link_age });
         Dialled { dialling, events: Events(events), _identity: keep }
     }
 }
@@ -147,6 +162,11 @@ impl Events {
     }
 }
 
+/// An identity that is never renewed.
+pub(crate) fn fixed(identity: Identity) -> watch::Receiver<Arc<Identity>> {
+    watch::channel(Arc::new(identity)).1
+}
+
 fn clock_of(time: &Arc<AtomicU64>) -> Clock {
     let time = time.clone();
     Clock::new(move || time.load(Ordering::SeqCst))
@@ -164,14 +184,17 @@ fn answer(
     registrar: &Arc<Registrar>,
     links: &Links,
     time: &Arc<AtomicU64>,
+    terms: Terms,
 ) -> Serving {
     let identity = registrar.authority().issue_hub(&["127.0.0.1".to_owned()], NOW).unwrap();
     let door = Door {
-        identity,
+        identity: fixed(identity),
         registry: registrar.registry().clone(),
         registrar: Some(registrar.clone()),
         links: links.clone(),
         clock: clock_of(time),
+        census: Census::default(),
+        terms,
     };
     serve(listener, door).unwrap()
 }

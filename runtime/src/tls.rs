@@ -5,6 +5,7 @@
 //! and by nothing else; host names are not trusted. It refuses to say who may do what.
 
 mod accept;
+mod census;
 mod clock;
 mod shown;
 mod stream;
@@ -21,12 +22,14 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::server::NoServerSessionStorage;
 use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig, version};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
 pub(crate) use accept::{Acceptor, Caller};
+pub use census::{Census, Counted};
 pub use clock::Clock;
 pub use stream::Traffic;
 pub(crate) use stream::{Secured, Trouble};
@@ -122,17 +125,17 @@ pub enum TlsError {
 /// How this machine answers: callers may come without a certificate, but one that is shown must be
 /// signed by our authority and not revoked. One that has ended is let in as far as to renew it.
 pub(crate) fn server_config(
-    identity: &Identity,
+    identity: watch::Receiver<Arc<Identity>>,
     registry: &Registry,
     clock: &Clock,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = provider();
-    let roots = roots_of(identity)?;
+    let roots = roots_of(&identity.borrow())?;
     let verifier = CallerVerifier::new(roots, &provider, registry.clone())?;
     let mut config = ServerConfig::builder_with_details(provider.clone(), Arc::new(clock.clone()))
         .with_protocol_versions(&[&version::TLS13])?
         .with_client_cert_verifier(Arc::new(verifier))
-        .with_cert_resolver(Arc::new(Shown::of(identity, &provider)?));
+        .with_cert_resolver(Arc::new(Shown::of(identity, provider)?));
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

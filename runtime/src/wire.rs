@@ -19,7 +19,7 @@ use linli_replica::limits::{
     REST_SECONDS_MAX, SPACES_PER_LINK_MAX,
 };
 
-use crate::limits::{GRANTS_PER_FRAME_MAX, REASON_BYTES_MAX};
+use crate::limits::{GRANTS_PER_FRAME_MAX, ITEM_OVERHEAD_BYTES_MAX, REASON_BYTES_MAX};
 
 /// The version of the frames this program speaks.
 pub const VERSION: u32 = 1;
@@ -308,6 +308,22 @@ fn bound(what: &'static str, count: usize, max: usize) -> Result<(), WireError> 
 
 fn copy(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(bytes)
+}
+
+/// About what a frame takes in memory.
+pub(crate) fn bytes_of(frame: &Frame) -> usize {
+    let content = match frame {
+        Frame::Hello(hello) => hello.spaces.len() * 200,
+        Frame::Batch(batch) => {
+            batch.items.iter().map(|item| item.bytes.len() + ITEM_OVERHEAD_BYTES_MAX).sum()
+        }
+        Frame::Ack(ack) => ack.refused.len() * 80 + ack.again.len() * 32,
+        Frame::Ranges(ranges) => ranges.children.len() * 48,
+        Frame::Hashes(hashes) => hashes.hashes.len() * 32,
+        Frame::Authors(grants) => grants.len() * 200,
+        Frame::Unknown => 0,
+    };
+    content + 160
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use linli_domain::id::{CommunityId, PeerName};
-use linli_runtime::ask::{Answer, Ask, NodeView, Trouble};
+use linli_runtime::ask::{Answer, Ask, ConnectionsView, NodeView, Trouble};
 use linli_runtime::books::TakenToday;
+use linli_runtime::conduct::{Conduct, Misconduct};
 use linli_runtime::daemon::{Handle, local_time};
 use linli_runtime::enrol::{BookError, Registrar, Seat};
-use linli_runtime::tls::Clock;
+use linli_runtime::limits::CONNECTIONS_MAX;
+use linli_runtime::tls::{Census, Clock};
 
 /// A hub that runs.
 #[derive(Debug)]
@@ -27,6 +29,10 @@ pub(crate) struct Office {
     pub(crate) utc_offset_minutes: i32,
     /// The wall clock.
     pub(crate) clock: Clock,
+    /// How machines behave.
+    pub(crate) conduct: Conduct,
+    /// Who is connected.
+    pub(crate) census: Census,
 }
 
 impl Office {
@@ -40,10 +46,22 @@ impl Office {
                 let mut answer = self.handle.ask(Ask::Status {}).await;
                 if let Answer::Status(status) = &mut answer {
                     status.store.clone_from(&self.store_notes);
+                    status.connections = Some(self.connections());
+                    status.slowed = self.conduct.slowed().iter().map(ToString::to_string).collect();
                 }
                 answer
             }
             other => self.handle.ask(other).await,
+        }
+    }
+
+    fn connections(&self) -> ConnectionsView {
+        let counted = self.census.counted();
+        ConnectionsView {
+            machines: counted.machines,
+            machines_max: CONNECTIONS_MAX,
+            strangers: counted.strangers,
+            turned_away: counted.turned_away,
         }
     }
 
@@ -87,6 +105,8 @@ impl Office {
         let view = |record: linli_runtime::enrol::Record| {
             let state = states.iter().find(|state| state.peer == record.peer);
             let today = state.map_or_else(TakenToday::default, |state| state.today);
+            let Misconduct { refused, breaches, slowed } =
+                self.conduct.of(&record.peer).unwrap_or_default();
             NodeView {
                 name: record.peer.to_string(),
                 since: local(record.since),
@@ -96,6 +116,9 @@ impl Office {
                 agreed: state.is_some_and(|state| state.agreed),
                 bytes_today: today.bytes,
                 put_off: today.put_off,
+                refused,
+                breaches,
+                slowed,
             }
         };
         let records = self.registrar.registry().list();

@@ -12,11 +12,11 @@ use linli_runtime::enrol::{self, Invitations, Registrar};
 use linli_runtime::limits::MEGABYTE;
 use linli_runtime::link::Links;
 use linli_runtime::local_api::LocalApi;
-use linli_runtime::serve::Door;
+use linli_runtime::serve::{Door, Terms};
 use linli_runtime::site::Opening;
-use linli_runtime::tls::Clock;
+use linli_runtime::tls::{Census, Clock};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::api::{self, Shared};
 use crate::commands::LAYOUT;
@@ -59,6 +59,7 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
         .await
         .map_err(|error| cannot_listen(config.listen, "listen", &error))?;
     let address = config.public_address(listener.local_addr()?);
+    let census = Census::default();
     let office = Arc::new(Office {
         handle: handle.clone(),
         registrar: registrar.clone(),
@@ -67,10 +68,16 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
         store_notes: opened.notes,
         utc_offset_minutes: config.utc_offset_minutes,
         clock: clock.clone(),
+        conduct: links.conduct().clone(),
+        census: census.clone(),
     });
     office.announce().await;
     let announcing = tokio::spawn(announce(office.clone(), registry.clone()));
-    let door = Door { identity, registry, registrar: Some(registrar), links, clock };
+    // A hub's own certificate lives as long as its authority: it is never renewed.
+    let (_, identity) = watch::channel(Arc::new(identity));
+    let terms = Terms::default();
+    let registrar = Some(registrar);
+    let door = Door { identity, registry, registrar, links, clock, census, terms };
     let serving = linli_runtime::serve::serve(listener, door)?;
 
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, config.api_port));
@@ -80,7 +87,7 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
     let published = api.publish(data)?;
     tracing::info!(name = %me, listen = %serving.address(), address, api = %api.address, "serving");
     let (stop_api, api_stopped) = oneshot::channel::<()>();
-    let shared = Arc::new(Shared { office, api });
+    let shared = Arc::new(Shared { office, api, role: me.role() });
     let answering = tokio::spawn(api::serve(listener, shared, async {
         // A dropped sender counts as told.
         let _ = api_stopped.await;

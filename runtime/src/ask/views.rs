@@ -53,6 +53,12 @@ pub struct Status {
     /// The last whole audit.
     #[serde(default)]
     pub audit: AuditView,
+    /// Hub: who is connected to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<ConnectionsView>,
+    /// Hub: machines that go on breaking the rules and are slowed, by full name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slowed: Vec<String>,
 }
 
 /// How the last whole audit ended.
@@ -70,6 +76,19 @@ pub struct AuditView {
     pub documents: u64,
     /// What is wrong, each with its place.
     pub damage: Vec<String>,
+}
+
+/// The connections of a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionsView {
+    /// Of enrolled machines.
+    pub machines: usize,
+    /// The most there may be of these.
+    pub machines_max: usize,
+    /// Of those who have not shown a certificate.
+    pub strangers: usize,
+    /// Connections that had to give way or were not let in since the start.
+    pub turned_away: u64,
 }
 
 /// How far a machine's journal reaches, durably: what a backup has to hold.
@@ -257,6 +276,15 @@ pub struct NodeView {
     /// It reached its daily limit: the rest waits until tomorrow.
     #[serde(default)]
     pub put_off: bool,
+    /// Changes of its that were refused since this hub started.
+    #[serde(default)]
+    pub refused: u64,
+    /// Links that ended because it broke the rules since then.
+    #[serde(default)]
+    pub breaches: u64,
+    /// It goes on breaking the rules, and is slowed.
+    #[serde(default)]
+    pub slowed: bool,
 }
 
 /// What became of a period of one community.

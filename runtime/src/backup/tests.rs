@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use linli_domain::id::{AuthorId, ChangeHash, EntryId, PeerName, Space};
-use linli_domain::seal::{CommunityKey, KeyRing, envelope_hash, seal};
+use linli_domain::seal::{CommunityKey, KeyRing, envelope_hash, seal_shared};
 use linli_store::disk::RealDisk;
 use linli_store::journal::{Journal, JournalOptions};
 use tempfile::TempDir;
@@ -281,7 +281,7 @@ fn a_drill_fails_where_the_keys_in_it_do_not_open_what_is_sealed() {
     fs::remove_dir_all(machine.data().join("journal")).unwrap();
     let space = Space::parse("community/yili/sealed").unwrap();
     let entry = EntryId::parse("issue/1").unwrap();
-    let envelope = seal(&ring(2), &space, &entry, AuthorId([3; 8]), [4; 24], b"13800000000");
+    let envelope = seal_shared(&ring(2), &space, &entry, AuthorId([3; 8]), [4; 24], b"13800000000");
     let mut journal = machine.journal();
     journal.append(&space, 0, &entry, &envelope_hash(&envelope), &envelope).unwrap();
     journal.commit().unwrap();

@@ -2,17 +2,25 @@
 //! the daemon instead of lying.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
 
+use linli_domain::digest::Digest;
+use linli_domain::hlc::Hlc;
+use linli_domain::id::{EpochId, Space};
 use linli_domain::pack::Registry;
 use linli_domain::seal::{CommunityKey, KeyRing};
+use linli_replica::frame::{Hello, SpaceState};
+use linli_replica::limits::BATCH_BYTES_MAX;
 use linli_store::disk::{CrashKeep, DiskCall, MemoryDisk};
 use linli_store::store::{Store, StoreOptions};
 use linli_store::views::MemoryViews;
 use serde_json::json;
 
 use super::*;
+use crate::ahead::Ahead;
 use crate::ask::{EntryView, RecordForm};
+use crate::limits::SPACE_WAITING_BYTES_MAX;
 use crate::link::Links;
 use crate::site::{OpenSiteError, Opening};
 
@@ -127,6 +135,59 @@ async fn a_journal_that_cannot_be_read_back_opens_nothing_and_loses_nothing() {
     assert!(matches!(failed, Err(OpenSiteError::Replay(_))), "{failed:?}");
     let (_links, handle, _ended) = start(disk.copy());
     assert_eq!(titles(&handle).await, ["灯"]);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_peer_that_reads_nothing_is_bounded() {
+    let (links, events) = Links::new();
+    let (_calls_in, calls) = mpsc::channel(1);
+    let (site, wires) = (site(MemoryDisk::new()), Wires::default());
+    let audits = Vec::new();
+    let mut machine = Machine { site, wires, events, calls, keys: None, audits };
+    // Twice as much as a window holds.
+    for page in 0..4 {
+        let record = |nth: usize| RecordForm {
+            kind: "issue".into(),
+            id: Some(format!("p{page}n{nth}")),
+            fields: BTreeMap::from([
+                ("title".to_owned(), json!("灯")),
+                ("result".to_owned(), json!("修".repeat(2_000))),
+            ]),
+            steps: Vec::new(),
+        };
+        let records = (0..500).map(record).collect();
+        let (reply, _answer) = oneshot::channel();
+        let ask = Box::new(Ask::Import { records, dry_run: false });
+        machine.turn(Input::Call(Call::Ask { ask, reply }), false).unwrap();
+    }
+    // The connection of a peer that reads nothing draws nothing: nobody polls `_outgoing`.
+    let peer = PeerName::parse("d/s/-/hub").unwrap();
+    let (session, _outgoing) = links.open(peer, false);
+    let link = session.link();
+    let running = tokio::spawn(session.run(pending(), pending(), || None));
+    let up = machine.events.recv().await.unwrap();
+    machine.turn(Input::Event(up), false).unwrap();
+    let space = Space::Open(CommunityId::parse("yili").unwrap());
+    let state = SpaceState {
+        space,
+        held: Digest::default(),
+        head: 0,
+        chain: 0,
+        cursor: None,
+        refused: Digest::default(),
+    };
+    let hello = Hello { epoch: EpochId([7; 16]), now: Hlc(1), spaces: vec![state] };
+    let (frame, ahead) = (Frame::Hello(hello), Ahead::default());
+    machine.turn(Input::Event(LinkEvent::Frame { link, frame, ahead }), false).unwrap();
+    let first = machine.wires.queued_bytes();
+    assert!(first > BATCH_BYTES_MAX, "a window is under way: {first}");
+    for _ in 0..100 {
+        machine.turn(Input::Tick, true).unwrap();
+        let queued = machine.wires.queued_bytes();
+        assert!(queued <= SPACE_WAITING_BYTES_MAX, "{queued} bytes wait");
+    }
+    println!("{} bytes wait", machine.wires.queued_bytes());
+    running.abort();
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The links that stand: who is at the other end, and what waits to leave.
 //!
 //! A frame that finds no room waits here in order; a link whose peer does not read is let go once
-//! too much waits. It refuses to wait itself.
+//! too much waits for it, or for all together. It refuses to wait itself.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,8 +9,9 @@ use linli_domain::id::PeerName;
 use linli_replica::LinkId;
 use linli_replica::frame::Frame;
 
-use crate::limits::{ITEM_OVERHEAD_BYTES_MAX, LINK_BACKLOG_BYTES_MAX};
+use crate::limits::{LINK_BACKLOG_BYTES_MAX, LINKS_BACKLOG_BYTES_MAX};
 use crate::link::{LinkSender, SendRefused};
+use crate::wire;
 
 /// All links of a daemon.
 #[derive(Debug, Default)]
@@ -26,9 +27,9 @@ struct Wire {
     backlog_bytes: usize,
 }
 
-/// The peer reads too slowly for what is to be said to it.
+/// The peer of this link reads too slowly for what is to be said to it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Overflow;
+pub(super) struct Overflow(pub(super) LinkId);
 
 impl Wires {
     /// A link is there.
@@ -58,14 +59,40 @@ impl Wires {
         } else {
             wire.wait(frame);
         }
-        if wire.backlog_bytes > LINK_BACKLOG_BYTES_MAX { Err(Overflow) } else { Ok(()) }
+        if wire.backlog_bytes > LINK_BACKLOG_BYTES_MAX {
+            return Err(Overflow(link));
+        }
+        if self.queued_bytes() > LINKS_BACKLOG_BYTES_MAX {
+            let most = self.wires.iter().max_by_key(|(_, wire)| wire.backlog_bytes);
+            return most.map_or(Ok(()), |(link, _)| Err(Overflow(*link)));
+        }
+        Ok(())
+    }
+
+    /// Bytes that wait to leave, over all links, about.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.wires.values().map(|wire| wire.backlog_bytes + wire.sender.queued_bytes()).sum()
+    }
+
+    /// Notes what a link's peer did: it broke a rule.
+    pub(super) fn note_breach(&self, link: LinkId) {
+        if let Some(wire) = self.wires.get(&link) {
+            wire.sender.note_breach();
+        }
+    }
+
+    /// Notes what a link's peer did: so many of its changes were refused.
+    pub(super) fn note_refused(&self, link: LinkId, changes: usize) {
+        if let Some(wire) = self.wires.get(&link) {
+            wire.sender.note_refused(changes);
+        }
     }
 
     /// There is room again: sends what waits.
     pub(super) fn flush(&mut self, link: LinkId) {
         let Some(wire) = self.wires.get_mut(&link) else { return };
         while let Some(frame) = wire.backlog.pop_front() {
-            let bytes = frame_bytes(&frame);
+            let bytes = wire::bytes_of(&frame);
             match wire.sender.try_send(frame) {
                 Ok(()) => wire.backlog_bytes -= bytes,
                 Err(SendRefused::Full(frame)) => {
@@ -83,25 +110,9 @@ impl Wires {
 
 impl Wire {
     fn wait(&mut self, frame: Frame) {
-        self.backlog_bytes += frame_bytes(&frame);
+        self.backlog_bytes += wire::bytes_of(&frame);
         self.backlog.push_back(frame);
     }
-}
-
-/// About what a frame takes in memory.
-pub(super) fn frame_bytes(frame: &Frame) -> usize {
-    let content = match frame {
-        Frame::Hello(hello) => hello.spaces.len() * 200,
-        Frame::Batch(batch) => {
-            batch.items.iter().map(|item| item.bytes.len() + ITEM_OVERHEAD_BYTES_MAX).sum()
-        }
-        Frame::Ack(ack) => ack.refused.len() * 80 + ack.again.len() * 32,
-        Frame::Ranges(ranges) => ranges.children.len() * 48,
-        Frame::Hashes(hashes) => hashes.hashes.len() * 32,
-        Frame::Authors(grants) => grants.len() * 200,
-        Frame::Unknown => 0,
-    };
-    content + 160
 }
 
 #[cfg(test)]
@@ -155,7 +166,7 @@ mod tests {
         let large = LINK_BACKLOG_BYTES_MAX / 32 / 8;
         let overflow =
             (0..LINK_FRAMES_MAX + 10).find_map(|_| wires.send(LinkId(1), hashes(large, 0)).err());
-        assert_eq!(overflow, Some(Overflow));
+        assert_eq!(overflow, Some(Overflow(LinkId(1))));
         assert_eq!(wires.drop(LinkId(1)), Some(peer));
         assert_eq!(wires.send(LinkId(1), hashes(1, 0)), Ok(()), "a link that is gone swallows it");
         running.abort();

@@ -35,7 +35,7 @@ impl Backoff {
 }
 
 /// Between half of a wait and all of it.
-fn jittered(whole: Duration, chance: u64) -> Duration {
+pub(super) fn jittered(whole: Duration, chance: u64) -> Duration {
     let half = whole / 2;
     let share = chance >> 32;
     half + Duration::from_nanos(

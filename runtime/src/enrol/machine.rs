@@ -60,6 +60,12 @@ pub enum EnrolError {
         /// Its directory.
         dir: PathBuf,
     },
+    /// Its identity has gone from where it was kept.
+    #[error("the certificate has gone from {dir}; restore it from the backup")]
+    Gone {
+        /// Its directory.
+        dir: PathBuf,
+    },
     /// The hub cannot be reached, or is not the hub.
     #[error(transparent)]
     Connect(#[from] ConnectError),

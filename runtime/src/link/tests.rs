@@ -18,9 +18,9 @@ use crate::authority::{Authority, Identity, MachineKey};
 use crate::dial::LinkState;
 use crate::enrol::Registry;
 use crate::limits::{CONNECTIONS_PER_PEER_MAX, MESSAGE_BYTES_MAX};
-use crate::serve::{Door, serve};
-use crate::street::{DAY, Events, NOW, Street};
-use crate::tls::{Expect, channel_over, client_config, connect, enrolling_config};
+use crate::serve::{Door, Terms, serve};
+use crate::street::{DAY, Events, NOW, Street, fixed};
+use crate::tls::{Census, Expect, channel_over, client_config, connect, enrolling_config};
 
 fn hello(now: u64) -> Frame {
     Frame::Hello(Hello { epoch: EpochId([3; 16]), now: Hlc(now), spaces: vec![] })
@@ -133,11 +133,13 @@ async fn a_hub_must_be_the_hub_and_not_a_desk() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (links, _events) = Links::new();
     let door = Door {
-        identity: impostor,
+        identity: fixed(impostor),
         registry: Registry::in_memory(),
         registrar: None,
         links,
         clock: street.clock(),
+        census: Census::default(),
+        terms: Terms::default(),
     };
     let serving = serve(listener, door).unwrap();
     let address = serving.address().to_string();
@@ -156,11 +158,13 @@ async fn two_desks_of_a_community_link_without_the_hub() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (links, events) = Links::new();
     let door = Door {
-        identity: left,
+        identity: fixed(left),
         registry: Registry::in_memory(),
         registrar: None,
         links,
         clock: street.clock(),
+        census: Census::default(),
+        terms: Terms::default(),
     };
     let serving = serve(listener, door).unwrap();
     let anping = CommunityId::parse("anping").unwrap();
@@ -323,7 +327,7 @@ async fn one_connection_carries_one_link_and_one_machine_few_connections() {
     let desk = street.desk("anping", "desk1").await.enrolled.identity;
     let mut client = ReplicationClient::new(raw_channel(&street, Some(&desk)).await);
     let _first = client.link(tokio_stream::pending()).await.unwrap();
-    let (_, _, _to_desk) = street.events.up().await;
+    let (first_link, _, _to_desk) = street.events.up().await;
     let second = client.link(tokio_stream::pending()).await.unwrap_err();
     assert_eq!(second.code(), Code::ResourceExhausted);
 
@@ -333,8 +337,21 @@ async fn one_connection_carries_one_link_and_one_machine_few_connections() {
         let link = client.link(tokio_stream::pending()).await.unwrap();
         more.push((client, link, street.events.up().await));
     }
+    // The next one takes the place of the oldest, and of no other.
     let mut beyond = ReplicationClient::new(raw_channel(&street, Some(&desk)).await);
-    assert!(beyond.link(tokio_stream::pending()).await.is_err());
+    let _link = beyond.link(tokio_stream::pending()).await.unwrap();
+    let (mut up, mut down) = (0, 0);
+    while up + down < 2 {
+        match street.events.next().await {
+            LinkEvent::Up { .. } => up += 1,
+            LinkEvent::Down { link, .. } => {
+                assert_eq!(link, first_link);
+                down += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((up, down), (1, 1));
     // Others are not concerned.
     let other = street.desk("anping", "desk2").await.enrolled.identity;
     let mut client = ReplicationClient::new(raw_channel(&street, Some(&other)).await);

@@ -4,30 +4,40 @@
 
 use std::sync::Arc;
 
+use linli_domain::id::PeerName;
 use linli_proto::v1::enrolment_server::Enrolment;
 use linli_proto::v1::{EnrolReply, EnrolRequest, RenewReply, RenewRequest};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
+use super::guard;
 use crate::authority::AuthorityError;
-use crate::enrol::{Issued, NotAdmitted, NotIssued, Registrar};
+use crate::enrol::{Issued, NotAdmitted, NotIssued, Registrar, Registry};
 use crate::limits::ENROLMENTS_MAX;
-use crate::tls::Caller;
+use crate::policy::access::Method;
 
 /// Hands out certificates, a few at a time.
 #[derive(Debug)]
 pub(super) struct EnrolmentDesk {
+    me: PeerName,
+    registry: Registry,
     registrar: Arc<Registrar>,
     places: Arc<Semaphore>,
 }
 
 impl EnrolmentDesk {
-    pub(super) fn new(registrar: Arc<Registrar>) -> Self {
-        Self { registrar, places: Arc::new(Semaphore::new(ENROLMENTS_MAX)) }
+    pub(super) fn new(me: PeerName, registry: Registry, registrar: Arc<Registrar>) -> Self {
+        Self { me, registry, registrar, places: Arc::new(Semaphore::new(ENROLMENTS_MAX)) }
+    }
+
+    /// Places that are free now.
+    #[cfg(test)]
+    pub(super) fn free_places(&self) -> usize {
+        self.places.available_permits()
     }
 
     /// Does work that waits for the disk, if there is a place for it.
-    async fn work(
+    pub(super) async fn work(
         &self,
         caller: String,
         job: impl FnOnce(&Registrar) -> Result<Issued, NotIssued> + Send + 'static,
@@ -78,18 +88,12 @@ fn told(refusal: &NotIssued) -> Status {
     }
 }
 
-fn caller_of<T>(request: &Request<T>) -> Result<Caller, Status> {
-    request
-        .extensions()
-        .get::<Caller>()
-        .cloned()
-        .ok_or_else(|| Status::internal("a connection without a caller"))
-}
-
 #[tonic::async_trait]
 impl Enrolment for EnrolmentDesk {
     async fn enrol(&self, request: Request<EnrolRequest>) -> Result<Response<EnrolReply>, Status> {
-        let caller = caller_of(&request)?.address.to_string();
+        let caller = guard::caller_of(&request)?;
+        guard::admit(&self.me, &self.registry, Method::Enrol, &caller)?;
+        let caller = caller.address.to_string();
         let EnrolRequest { secret, machine, csr } = request.into_inner();
         let issued =
             self.work(caller, move |registrar| registrar.enrol(&secret, &machine, &csr)).await?;
@@ -103,9 +107,10 @@ impl Enrolment for EnrolmentDesk {
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewReply>, Status> {
-        let leaf = caller_of(&request)?
-            .leaf
-            .ok_or_else(|| Status::unauthenticated("renewal needs a certificate"))?;
+        let caller = guard::caller_of(&request)?;
+        guard::admit(&self.me, &self.registry, Method::Renew, &caller)?;
+        let leaf =
+            caller.leaf.ok_or_else(|| Status::unauthenticated("renewal needs a certificate"))?;
         let csr = request.into_inner().csr;
         let caller = leaf.peer.to_string();
         let issued = self.work(caller, move |registrar| registrar.renew(&leaf, &csr)).await?;

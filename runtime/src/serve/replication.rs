@@ -9,9 +9,11 @@ use linli_proto::v1::replication_server::Replication;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::guard;
 use crate::authority::Leaf;
 use crate::enrol::{Registry, Standing};
 use crate::link::{DownReason, Links, Outgoing};
+use crate::policy::access::Method;
 use crate::tls::{Caller, Clock};
 
 /// A wait that timers can hold; a certificate that lives longer is looked at again.
@@ -20,36 +22,34 @@ const LOOK_AGAIN: Duration = Duration::from_secs(24 * 3_600);
 /// Opens a link for every machine that may have one.
 #[derive(Debug)]
 pub(super) struct LinkDesk {
-    links: Links,
-    registry: Registry,
-    clock: Clock,
-    stopping: watch::Receiver<bool>,
+    pub(super) me: PeerName,
+    pub(super) links: Links,
+    pub(super) registry: Registry,
+    pub(super) clock: Clock,
+    /// The longest that a link stays.
+    pub(super) stay: Duration,
+    pub(super) stopping: watch::Receiver<bool>,
 }
 
 impl LinkDesk {
-    pub(super) fn new(
-        links: Links,
-        registry: Registry,
-        clock: Clock,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
-        Self { links, registry, clock, stopping }
-    }
-
     /// The machine that calls, if it may have a link.
     fn admit(&self, caller: &Caller) -> Result<Leaf, Status> {
+        guard::admit(&self.me, &self.registry, Method::Link, caller)?;
         let leaf = caller.leaf.as_deref().ok_or_else(|| {
             Status::unauthenticated("a link needs a certificate; enrol this machine first")
         })?;
+        if let Some(wait) = self.links.conduct().shut_for(&leaf.peer) {
+            return Err(Status::resource_exhausted(format!(
+                "this machine went on breaking the rules; it may link again in {} s",
+                wait.as_secs() + 1
+            )));
+        }
         let now = self.clock.now();
         if leaf.not_after <= now {
             return Err(Status::unauthenticated("the certificate has ended; renew it"));
         }
         match self.registry.standing(&leaf.peer) {
-            Standing::Good => {}
-            Standing::Revoked => {
-                return Err(Status::permission_denied("this machine was revoked"));
-            }
+            Standing::Good | Standing::Revoked => {}
             Standing::Unknown => {
                 tracing::warn!(peer = %leaf.peer, "not in the books but with a good certificate; written in");
                 self.registry.note(leaf, false, now).map_err(|error| {
@@ -69,11 +69,13 @@ impl LinkDesk {
         let mut stopping = self.stopping.clone();
         let revoked = revoked(self.registry.clone(), leaf.peer.clone());
         let ended = ended(self.clock.clone(), leaf.not_after);
+        let aged = tokio::time::sleep(self.stay);
         async move {
             tokio::select! {
                 _ = stopping.wait_for(|stop| *stop) => DownReason::ShuttingDown,
                 () = revoked => DownReason::Revoked,
                 () = ended => DownReason::CertificateEnded,
+                () = aged => DownReason::Aged,
             }
         }
     }
@@ -103,11 +105,7 @@ impl Replication for LinkDesk {
         &self,
         request: Request<Streaming<Envelope>>,
     ) -> Result<Response<Outgoing>, Status> {
-        let caller = request
-            .extensions()
-            .get::<Caller>()
-            .cloned()
-            .ok_or_else(|| Status::internal("a connection without a caller"))?;
+        let caller = guard::caller_of(&request)?;
         let leaf = self.admit(&caller)?;
         let (session, outgoing) = self.links.open(leaf.peer.clone(), false);
         tracing::debug!(peer = %leaf.peer, address = %caller.address, link = session.link().0, "link accepted");

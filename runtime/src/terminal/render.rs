@@ -196,6 +196,26 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
         line("磁盘：", "Disk: ", &(megabytes + lang.pick(FULL.0, FULL.1)));
     }
     audits::lines(&status.audit, lang, &mut line);
+    if let Some(now) = &status.connections {
+        let counts = match lang {
+            Lang::Zh => format!(
+                "{} / {}，未表明身份 {}，让位 {}",
+                now.machines, now.machines_max, now.strangers, now.turned_away
+            ),
+            Lang::En => format!(
+                "{} of {}, strangers {}, turned away {}",
+                now.machines, now.machines_max, now.strangers, now.turned_away
+            ),
+        };
+        line("连接：", "Connections: ", &counts);
+    }
+    for name in &status.slowed {
+        let todo = lang.pick(
+            "不断违反规则，已放慢。请联系该处查明；不再信任时运行 linli-hub revoke",
+            "goes on breaking the rules and is slowed. Ask its office; run `linli-hub revoke` if it is not to be trusted",
+        );
+        line("放慢：", "Slowed: ", &format!("{name} {todo}"));
+    }
     for note in &status.store {
         line("存储：", "Store: ", note);
     }
@@ -375,6 +395,7 @@ fn nodes_table(nodes: &[NodeView], lang: Lang, columns: usize) -> String {
             (false, false) => lang.pick("离线", "down"),
         };
         let agreed = match (node.connected, node.agreed, node.put_off) {
+            _ if node.slowed => lang.pick("违规放慢", "slowed"),
             (_, false, true) => lang.pick("今日已到限量", "put off today"),
             (false, _, _) => "",
             (true, true, _) => lang.pick("是", "yes"),
@@ -408,7 +429,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::ask::{LinkView, StepView};
+    use crate::ask::{ConnectionsView, LinkView, StepView};
 
     fn issue() -> EntryView {
         EntryView {
@@ -489,11 +510,38 @@ mod tests {
             agreed: false,
             bytes_today: 49_999_001,
             put_off: true,
+            refused: 0,
+            breaches: 0,
+            slowed: false,
         };
+        let slowed = Answer::Nodes { nodes: vec![NodeView { slowed: true, ..node.clone() }] };
+        assert!(answer(&slowed, Lang::En, 120).contains(" slowed "));
+        assert!(answer(&slowed, Lang::Zh, 120).contains("违规放慢"));
         let nodes = Answer::Nodes { nodes: vec![node] };
         let text = answer(&nodes, Lang::En, 120);
         assert!(text.contains("50.0 MB") && text.contains("put off today"), "{text}");
         assert!(answer(&nodes, Lang::Zh, 120).contains("今日已到限量"));
+    }
+
+    #[test]
+    fn a_hub_names_who_is_slowed_and_how_many_are_connected() {
+        let now =
+            ConnectionsView { machines: 12, machines_max: 2_000, strangers: 3, turned_away: 7 };
+        let told = Status {
+            connections: Some(now),
+            slowed: vec!["d/s/yili/desk-a".into()],
+            ..Status::default()
+        };
+        let told = Answer::Status(Box::new(told));
+        for (lang, parts) in [
+            (Lang::Zh, ["12 / 2000", "让位 7", "d/s/yili/desk-a 不断违反规则"]),
+            (Lang::En, ["12 of 2000", "turned away 7", "d/s/yili/desk-a goes on breaking"]),
+        ] {
+            let text = answer(&told, lang, 80);
+            for part in parts {
+                assert!(text.contains(part), "{part} is not in {text}");
+            }
+        }
     }
 
     #[test]

@@ -1,30 +1,27 @@
-//! Accepting connections: a deadline for handshakes, caps by total, by stranger and by machine.
+//! Accepting connections: a deadline for handshakes, and an end for every connection.
 //!
 //! What comes out is authenticated or anonymous, and says which. It refuses one too many without
 //! a word: a caller that dials on a schedule comes again.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use linli_domain::id::PeerName;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
+use super::census::{Census, Full, Seat};
 use super::stream::{Secured, Traffic};
 use crate::authority::Leaf;
-use crate::limits::{
-    ACCEPT_PAUSE, ANONYMOUS_AGE_MAX, CONNECTIONS_ANONYMOUS_MAX, CONNECTIONS_MAX,
-    CONNECTIONS_PER_PEER_MAX, HANDSHAKE_TIMEOUT,
-};
+use crate::limits::{ACCEPT_PAUSE, ANONYMOUS_AGE_MAX, HANDSHAKES_MAX};
+use crate::serve::Terms;
 
 /// Who called, as every request of the connection knows it.
 #[derive(Debug, Clone)]
@@ -49,6 +46,7 @@ pub(crate) struct Acceptor {
     tls: TlsAcceptor,
     census: Census,
     traffic: Arc<Traffic>,
+    terms: Terms,
 }
 
 impl Acceptor {
@@ -56,8 +54,10 @@ impl Acceptor {
         listener: TcpListener,
         config: Arc<ServerConfig>,
         traffic: Arc<Traffic>,
+        census: Census,
+        terms: Terms,
     ) -> Self {
-        Self { listener, tls: config.into(), census: Census::default(), traffic }
+        Self { listener, tls: config.into(), census, traffic, terms }
     }
 
     /// Secured connections, until the stream is dropped.
@@ -78,14 +78,21 @@ impl Acceptor {
                         continue;
                     }
                 };
-                let Some(seat) = self.census.enter() else {
-                    tracing::warn!(%address, max = CONNECTIONS_MAX, "too many connections");
-                    continue;
+                let seat = loop {
+                    match self.census.enter(address.ip()) {
+                        Ok(seat) => break seat,
+                        // The others wait in the system's queue.
+                        Err(Full) => {
+                            tracing::debug!(max = HANDSHAKES_MAX, "many handshakes are under way");
+                            tokio::time::sleep(ACCEPT_PAUSE).await;
+                        }
+                    }
                 };
-                let (tls, traffic, ready) = (self.tls.clone(), self.traffic.clone(), ready.clone());
+                let work =
+                    admit(tcp, address, self.tls.clone(), self.traffic.clone(), seat, self.terms);
+                let (ready, patience) = (ready.clone(), self.terms.handshake);
                 tokio::spawn(async move {
-                    match timeout(HANDSHAKE_TIMEOUT, admit(tcp, address, tls, traffic, seat)).await
-                    {
+                    match timeout(patience, work).await {
                         Ok(Some(admitted)) => {
                             // The server is gone: so is the connection.
                             let _ = ready.send(Ok(admitted)).await;
@@ -106,9 +113,18 @@ async fn admit(
     tls: TlsAcceptor,
     traffic: Arc<Traffic>,
     mut seat: Seat,
+    terms: Terms,
 ) -> Option<Admitted> {
     let _ = tcp.set_nodelay(true);
-    let stream = match tls.accept(tcp).await {
+    let mut cut = seat.take_cut()?;
+    let secured = tokio::select! {
+        secured = tls.accept(tcp) => secured,
+        _ = &mut cut => {
+            tracing::debug!(%address, "a slow handshake gives way to another");
+            return None;
+        }
+    };
+    let stream = match secured {
         Ok(stream) => stream,
         Err(error) => {
             tracing::info!(%address, %error, "a handshake failed");
@@ -130,13 +146,10 @@ async fn admit(
         tracing::warn!(%address, peer, "too many connections of one kind");
         return None;
     }
-    let age_max = leaf.is_none().then_some(ANONYMOUS_AGE_MAX);
-    let caller = Caller { leaf, address, linked: Arc::default() };
-    let admitted = Secured::new(stream, traffic).holding(Admission { caller, _seat: seat });
-    Some(match age_max {
-        Some(age) => admitted.ending_after(age),
-        None => admitted,
-    })
+    let age_max = if leaf.is_none() { ANONYMOUS_AGE_MAX } else { terms.connection_age() };
+    let caller = Caller { leaf, address, linked: seat.linked() };
+    let admission = Admission { caller, _seat: seat };
+    Some(Secured::new(stream, traffic).holding(admission).ending_after(age_max).ending_with(cut))
 }
 
 /// A connection that was let in.
@@ -154,70 +167,5 @@ impl Connected for Admitted {
 
     fn connect_info(&self) -> Caller {
         self.held().caller.clone()
-    }
-}
-
-/// How many connections there are, and whose.
-#[derive(Debug, Clone)]
-struct Census {
-    all: Arc<Semaphore>,
-    anonymous: Arc<Semaphore>,
-    by_peer: Arc<Mutex<BTreeMap<PeerName, usize>>>,
-}
-
-impl Default for Census {
-    fn default() -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-            anonymous: Arc::new(Semaphore::new(CONNECTIONS_ANONYMOUS_MAX)),
-            by_peer: Arc::default(),
-        }
-    }
-}
-
-impl Census {
-    fn enter(&self) -> Option<Seat> {
-        let all = self.all.clone().try_acquire_owned().ok()?;
-        Some(Seat { census: self.clone(), _all: all, anonymous: None, peer: None })
-    }
-}
-
-/// One connection's place; leaving is dropping it.
-#[derive(Debug)]
-struct Seat {
-    census: Census,
-    _all: OwnedSemaphorePermit,
-    anonymous: Option<OwnedSemaphorePermit>,
-    peer: Option<PeerName>,
-}
-
-impl Seat {
-    /// Counts the connection as the machine's, or as a stranger's; false if there are enough.
-    fn take(&mut self, peer: Option<&PeerName>) -> bool {
-        let Some(peer) = peer else {
-            self.anonymous = self.census.anonymous.clone().try_acquire_owned().ok();
-            return self.anonymous.is_some();
-        };
-        let mut by_peer = self.census.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_peer.entry(peer.clone()).or_default();
-        if *count >= CONNECTIONS_PER_PEER_MAX {
-            return false;
-        }
-        *count += 1;
-        self.peer = Some(peer.clone());
-        true
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let Some(peer) = &self.peer else { return };
-        let mut by_peer = self.census.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_peer.get_mut(peer) {
-            *count -= 1;
-            if *count == 0 {
-                by_peer.remove(peer);
-            }
-        }
     }
 }

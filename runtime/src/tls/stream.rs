@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 /// Bytes inside of TLS, HTTP/2 included.
@@ -54,17 +55,18 @@ pub(crate) struct Secured<S, H = ()> {
     traffic: Arc<Traffic>,
     trouble: Trouble,
     deadline: Option<Pin<Box<Sleep>>>,
+    cut: Option<oneshot::Receiver<()>>,
     held: H,
 }
 
 impl<S> Secured<S> {
     pub(crate) fn new(stream: S, traffic: Arc<Traffic>) -> Self {
-        Self { stream, traffic, trouble: Trouble::default(), deadline: None, held: () }
+        Self { stream, traffic, trouble: Trouble::default(), deadline: None, cut: None, held: () }
     }
 
     pub(crate) fn holding<H>(self, held: H) -> Secured<S, H> {
-        let Self { stream, traffic, trouble, deadline, held: () } = self;
-        Secured { stream, traffic, trouble, deadline, held }
+        let Self { stream, traffic, trouble, deadline, cut, held: () } = self;
+        Secured { stream, traffic, trouble, deadline, cut, held }
     }
 }
 
@@ -83,6 +85,30 @@ impl<S, H> Secured<S, H> {
         self.deadline = Some(Box::pin(tokio::time::sleep(age)));
         self
     }
+
+    /// Ends the connection once the other half of `cut` is gone.
+    pub(crate) fn ending_with(mut self, cut: oneshot::Receiver<()>) -> Self {
+        self.cut = Some(cut);
+        self
+    }
+
+    /// An error once the connection must end. Asked by reads and writes alike: whoever reads
+    /// nothing would otherwise keep a connection that only writes.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if let Some(cut) = &mut self.cut
+            && Pin::new(cut).poll(cx).is_ready()
+        {
+            self.cut = None;
+            self.deadline = Some(Box::pin(tokio::time::sleep(Duration::ZERO)));
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
 }
 
 impl<S, H> fmt::Debug for Secured<S, H> {
@@ -97,11 +123,7 @@ impl<S: AsyncRead + Unpin, H: Unpin> AsyncRead for Secured<S, H> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
+        self.poll_end(cx)?;
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         match &polled {
@@ -135,6 +157,7 @@ impl<S: AsyncWrite + Unpin, H: Unpin> AsyncWrite for Secured<S, H> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.poll_end(cx)?;
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.wrote(polled)
     }
@@ -144,6 +167,7 @@ impl<S: AsyncWrite + Unpin, H: Unpin> AsyncWrite for Secured<S, H> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.poll_end(cx)?;
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.wrote(polled)
     }

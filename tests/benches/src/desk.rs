@@ -17,6 +17,7 @@ use linli_runtime::authority::Identity;
 use linli_runtime::daemon::{self, CHINA_OFFSET_MINUTES, Handle, Keys};
 use linli_runtime::dial::{Dial, Dialling, dial};
 use linli_runtime::enrol::{Enrolled, Token, enrol};
+use linli_runtime::limits::LINK_AGE;
 use linli_runtime::link::{LinkEvent, Links};
 use linli_runtime::site::Opening;
 use linli_runtime::tls::{Clock, Expect, Traffic};
@@ -101,6 +102,7 @@ impl Desk {
             identity: self.identity.clone(),
             links: self.links.clone(),
             clock: Clock::system(),
+            link_age: LINK_AGE,
         }));
     }
 

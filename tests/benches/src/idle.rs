@@ -11,6 +11,7 @@ use linli_demo::office::{Programs, Street};
 use linli_domain::id::EpochId;
 use linli_replica::frame::{Frame, Hello};
 use linli_runtime::dial::{Dial, dial};
+use linli_runtime::limits::LINK_AGE;
 use linli_runtime::link::{LinkEvent, LinkSender, Links, SendRefused};
 use linli_runtime::tls::{Clock, Expect};
 use tokio::sync::watch;
@@ -43,8 +44,9 @@ pub(crate) async fn run(
     let mut dialled = Vec::new();
     for one in enrolled {
         let (keep, identity) = watch::channel(Arc::new(one.identity));
-        let (links, clock) = (links.clone(), Clock::system());
-        let dial = dial(Dial { address: one.hub, expect: Expect::Hub, identity, links, clock });
+        let (links, clock, link_age) = (links.clone(), Clock::system(), LINK_AGE);
+        let expect = Expect::Hub;
+        let dial = dial(Dial { address: one.hub, expect, identity, links, clock, link_age });
         dialled.push((dial, keep));
     }
     let mut senders: Vec<(linli_runtime::link::LinkId, LinkSender)> = Vec::new();

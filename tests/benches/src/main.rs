@@ -5,9 +5,11 @@
 //! the gate, durable acknowledgements and figures. It measures and says so; it refuses to fail
 //! because a machine is slow.
 
+mod attack;
 mod counter;
 mod desk;
 mod forms;
+mod herd;
 mod idle;
 mod parts;
 mod process;
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use linli_demo::office::Programs;
 use serde_json::json;
 
@@ -30,6 +32,8 @@ use wanted::Wanted;
 #[derive(Debug, Parser)]
 #[command(name = "bench-linli")]
 struct Words {
+    #[command(subcommand)]
+    alone: Option<Alone>,
     /// 记录数 / Entries of the community.
     #[arg(long, default_value_t = 10_000)]
     entries: usize,
@@ -43,11 +47,18 @@ struct Words {
     #[arg(long)]
     json: Option<PathBuf>,
     /// 已有的程序所在目录 / A folder with linli-hub and linli-node; they are built where absent.
-    #[arg(long)]
+    #[arg(long, global = true)]
     programs: Option<PathBuf>,
     /// 临时目录 / Where the stores are made; the disk there is measured.
-    #[arg(long, default_value = "target/bench")]
+    #[arg(long, global = true, default_value = "target/bench")]
     dir: PathBuf,
+}
+
+/// What is measured by itself.
+#[derive(Debug, Subcommand)]
+enum Alone {
+    Attack(attack::Words),
+    Herd(herd::Words),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -60,6 +71,13 @@ fn main() -> anyhow::Result<()> {
     };
     std::fs::create_dir_all(&words.dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(alone) = words.alone {
+        let dir = tempfile::tempdir_in(&words.dir)?;
+        return match alone {
+            Alone::Attack(words) => runtime.block_on(attack::run(&programs, dir.path(), &words)),
+            Alone::Herd(words) => runtime.block_on(herd::run(&programs, dir.path(), &words)),
+        };
+    }
     let mut measured = Measured::default();
     for nth in 1..=words.reps {
         eprintln!("{nth}/{}", words.reps);

@@ -291,7 +291,7 @@ fn count_of(digest: &str) -> anyhow::Result<u64> {
 }
 
 /// The value below which `share` of all lie.
-fn quantile(values: &mut [f64], share: f64) -> f64 {
+pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let at = (values.len() as f64 * share) as usize;
     values[at.min(values.len() - 1)]

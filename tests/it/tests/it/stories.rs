@@ -4,6 +4,7 @@
 //! Each story founds a street of its own and ends it. It refuses to wait for time to pass: it looks
 //! until something holds, and a minute without it is a failure.
 
+mod attackers;
 mod backups;
 mod definitions;
 mod duty_turn;

@@ -1,0 +1,142 @@
+//! `bench-linli attack`: what an honest desk feels of attackers.
+//!
+//! The same edits of the same two desks are timed before and while every attack runs, in one run
+//! on one machine. Attackers share its cores: what they burn on their own side is felt as well,
+//! so that the ratio is an upper bound.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use linli_attack::{ATTACKS, Attack, Target, attack};
+use linli_demo::office::{Programs, Street};
+use tokio::runtime::Builder;
+use tokio::task::block_in_place;
+
+use crate::desk::{Desk, seat};
+use crate::forms;
+use crate::process::{cpu_seconds, peak_megabytes};
+use crate::street::quantile;
+
+const COMMUNITY: &str = "yili";
+/// Entries that the two desks hold and edit.
+const ENTRIES: usize = 1_000;
+/// Between two edits: people write, and other desks with them.
+const EDIT_EVERY: Duration = Duration::from_millis(5);
+
+/// 攻击之下的正常使用 / Honest work under attack.
+#[derive(Debug, Args)]
+pub(crate) struct Words {
+    /// 每一段的秒数 / Seconds of each part, before and under attack.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// 每种攻击的连接数 / Connections of each attack.
+    #[arg(long, default_value_t = 50)]
+    connections: usize,
+    /// 慢握手的连接数 / Connections of slow handshakes.
+    #[arg(long, default_value_t = 1_000)]
+    slow: usize,
+}
+
+/// What edits took, in milliseconds, and the hub's processor meanwhile.
+struct Timed {
+    times: Vec<f64>,
+    cpu_s: f64,
+}
+
+pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyhow::Result<()> {
+    let street = block_in_place(|| Street::found(programs, dir))?;
+    let hub = street.hub.pid().context("the hub runs")?;
+    let mut near = Desk::join(&street, dir, COMMUNITY, "near").await?;
+    near.import(0, ENTRIES).await?;
+    let mut far = Desk::join(&street, dir, COMMUNITY, "far").await?;
+    // One machine has few connections: each attack has a machine of its own.
+    let mut targets = Vec::new();
+    for kind in ATTACKS {
+        let name = format!("{kind:?}").to_lowercase();
+        let identity = dir.join(&name);
+        let evil = seat(&street, &identity, "evil", &name).await?;
+        targets.push((kind, Target { address: evil.hub.parse()?, identity }));
+    }
+    let address = near.hub.clone();
+    for desk in [&mut near, &mut far] {
+        desk.dial(&address);
+        desk.until("the desks agree", Desk::agrees).await?;
+    }
+    let lasting = Duration::from_secs(words.seconds);
+    let mut quiet = timed(&near, &far, hub, lasting, "平时").await?;
+
+    let (connections, slow) = (words.connections, words.slow);
+    // Threads of their own, as they would be other machines.
+    let attackers = std::thread::spawn(move || {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        runtime.block_on(async {
+            let mut running = Vec::new();
+            for (kind, target) in targets {
+                let width = if kind == Attack::SlowHandshakes { slow } else { connections };
+                let run = async move { (kind, attack(&target, kind, width, lasting).await) };
+                running.push(tokio::spawn(run));
+            }
+            let mut told = Vec::new();
+            for one in running {
+                told.push(one.await?);
+            }
+            anyhow::Ok(told)
+        })
+    });
+    let mut attacked = timed(&near, &far, hub, lasting, "攻击中").await?;
+    let told = attackers.join().ok().context("the attackers end")??;
+
+    let seconds = lasting.as_secs_f64();
+    for (kind, tally) in told {
+        let tally = tally?;
+        println!(
+            "{kind:>16?}: {} connections, {} ended by the hub, {:.0} acts/s",
+            tally.opened(),
+            tally.closed(),
+            tally.done() as f64 / seconds
+        );
+    }
+    for (what, timed) in [("before", &mut quiet), ("attacked", &mut attacked)] {
+        println!(
+            "{what:>16}: {} edits, p50 {:.2} ms, p99 {:.2} ms, hub processor {:.0} %",
+            timed.times.len(),
+            quantile(&mut timed.times, 0.5),
+            quantile(&mut timed.times, 0.99),
+            timed.cpu_s / seconds * 100.0,
+        );
+    }
+    let ratio = quantile(&mut attacked.times, 0.99) / quantile(&mut quiet.times, 0.99);
+    println!("{:>16}: {ratio:.2} (wanted: at most 2)", "p99 ratio");
+    println!("{:>16}: {:.0} MB at most", "hub memory", peak_megabytes(hub)?);
+    let status = block_in_place(|| street.hub.status())?;
+    println!("{:>16}: {:?}, slowed {:?}", "connections", status.connections, status.slowed);
+    ensure!(street.hub.pid() == Some(hub), "the hub was restarted");
+    Ok(())
+}
+
+/// Edits at one desk until the other has them, one after the other.
+async fn timed(
+    near: &Desk,
+    far: &Desk,
+    hub: u32,
+    lasting: Duration,
+    word: &str,
+) -> anyhow::Result<Timed> {
+    let cpu = cpu_seconds(hub)?;
+    let began = Instant::now();
+    let mut times = Vec::new();
+    while began.elapsed() < lasting {
+        let nth = times.len();
+        let number = nth * 7_919 % ENTRIES;
+        let (entry, text) = (forms::entry(number), format!("{word}{nth}"));
+        let edit = Instant::now();
+        near.ask(forms::edit(number, &text)).await?;
+        let there = async |far: &Desk| Ok(far.field(&entry, forms::EDITED).await? == text);
+        far.until("the edit is seen", there).await?;
+        times.push(edit.elapsed().as_secs_f64() * 1e3);
+        tokio::time::sleep(EDIT_EVERY).await;
+    }
+    Ok(Timed { times, cpu_s: cpu_seconds(hub)? - cpu })
+}
