@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(conduct.pause_at(&bad, now), MISCONDUCT_PAUSE_MAX);
         let shut = conduct.shut_for_at(&bad, now).unwrap();
         assert!(shut > MISCONDUCT_HALVES * 3 && shut < MISCONDUCT_HALVES * 4, "{shut:?}");
-        assert_eq!(conduct.slowed(), [bad.clone()]);
+        assert_eq!(conduct.slowed(), std::slice::from_ref(&bad));
         assert_eq!(
             conduct.of(&bad),
             Some(Misconduct { refused: 10_000, breaches: 5, slowed: true })

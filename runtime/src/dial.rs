@@ -207,7 +207,8 @@ impl Dialler {
         });
         let mut stopping = self.stopping.clone();
         let (hand_over, handed) = oneshot::channel();
-        let next = successor(self.dial.clone());
+        // Boxed: it holds a handshake, once in an hour.
+        let next = Box::pin(successor(self.dial.clone()));
         let until = async move {
             tokio::select! {
                 // A dropped handle counts as told.
@@ -241,7 +242,7 @@ async fn reach(dial: &mut Dial) -> Result<Dialled, ConnectError> {
 async fn successor(mut dial: Dial) -> Dialled {
     let chance = getrandom::u64().unwrap_or(0);
     let early = dial.link_age / 10;
-    tokio::time::sleep(dial.link_age - early + jittered(early, chance)).await;
+    tokio::time::sleep(dial.link_age.saturating_sub(early) + jittered(early, chance)).await;
     let mut backoff = Backoff::default();
     loop {
         match reach(&mut dial).await {

@@ -29,10 +29,9 @@ pub fn shared_spaces(me: &PeerName, peer: &PeerName, hosted: &BTreeSet<Community
         }
         (Role::StreetHub, Role::DistrictHub) => figures_space(me),
         (Role::DistrictHub, Role::StreetHub) => figures_space(peer),
-        (Role::Node, Role::DistrictHub)
+        (Role::Node | Role::DistrictHub, Role::DistrictHub)
         | (Role::DistrictHub, Role::Node)
-        | (Role::StreetHub, Role::StreetHub)
-        | (Role::DistrictHub, Role::DistrictHub) => Vec::new(),
+        | (Role::StreetHub, Role::StreetHub) => Vec::new(),
     }
 }
 

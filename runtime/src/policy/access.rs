@@ -80,8 +80,7 @@ pub fn who(me: &PeerName, peer: &PeerName) -> Who {
         (Role::StreetHub, Role::Node) if street => Who::OwnNode,
         (_, Role::Node) => Who::OtherNode,
         (Role::Node | Role::DistrictHub, Role::StreetHub) if street => Who::OwnHub,
-        (_, Role::StreetHub) => Who::OtherHub,
         (_, Role::DistrictHub) if district => Who::District,
-        (_, Role::DistrictHub) => Who::OtherHub,
+        (_, Role::StreetHub | Role::DistrictHub) => Who::OtherHub,
     }
 }

@@ -79,7 +79,8 @@ async fn enrolments_beyond_their_places_are_told_to_come_again() {
     while desk.free_places() > 0 {
         tokio::task::yield_now().await;
     }
-    let shed = desk.work("desk".into(), |_| Err(crate::enrol::NotIssued::Revoked)).await;
+    let late = desk.work("desk".into(), |_| Err(crate::enrol::NotIssued::Revoked));
+    let shed = timeout(PATIENCE, late).await.expect("an answer while all places are taken");
     assert_eq!(shed.unwrap_err().code(), Code::ResourceExhausted);
     drop(hold);
     for one in busy {

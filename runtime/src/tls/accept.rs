@@ -17,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
-use super::census::{Census, Full, Seat};
+use super::census::{Census, Seat};
 use super::stream::{Secured, Traffic};
 use crate::authority::Leaf;
 use crate::limits::{ACCEPT_PAUSE, ANONYMOUS_AGE_MAX, HANDSHAKES_MAX};
@@ -79,14 +79,12 @@ impl Acceptor {
                     }
                 };
                 let seat = loop {
-                    match self.census.enter(address.ip()) {
-                        Ok(seat) => break seat,
-                        // The others wait in the system's queue.
-                        Err(Full) => {
-                            tracing::debug!(max = HANDSHAKES_MAX, "many handshakes are under way");
-                            tokio::time::sleep(ACCEPT_PAUSE).await;
-                        }
+                    if let Ok(seat) = self.census.enter(address.ip()) {
+                        break seat;
                     }
+                    // The others wait in the system's queue.
+                    tracing::debug!(max = HANDSHAKES_MAX, "many handshakes are under way");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 };
                 let work =
                     admit(tcp, address, self.tls.clone(), self.traffic.clone(), seat, self.terms);

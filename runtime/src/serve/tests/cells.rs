@@ -4,9 +4,9 @@ use linli_domain::digest::Digest;
 use linli_domain::hlc::Hlc;
 use linli_domain::id::{EpochId, Role, Space, StreetId};
 use linli_domain::pack::Registry as Definitions;
+use linli_proto::v1::RenewRequest;
 use linli_proto::v1::enrolment_client::EnrolmentClient;
 use linli_proto::v1::replication_client::ReplicationClient;
-use linli_proto::v1::{Envelope, RenewRequest};
 use linli_replica::frame::{Batch, Frame, Hello};
 use linli_store::disk::MemoryDisk;
 use linli_store::store::{Store, StoreOptions};
@@ -84,9 +84,7 @@ impl Answering {
         let hub = if role == Role::DistrictHub { "jiangbei/-/-/district" } else { HUB };
         let mut street = Street::open_as(hub).await;
         if role != Role::Node {
-            let (links, _) = Links::new();
             let events = std::mem::replace(&mut street.events.0, tokio::sync::mpsc::channel(1).1);
-            drop(links);
             let machine = machine(&PeerName::parse(hub).unwrap(), events);
             let address = street.address();
             return Self { street, role, address, _serving: None, _machine: machine };
@@ -189,14 +187,9 @@ impl Answering {
                 let RenewReply { certificate } = renewed.into_inner();
                 let given = crate::authority::Leaf::read(&certificate.to_vec().into()).unwrap();
                 // There is no way to ask for another's name; what is given is one's own.
-                match scope {
-                    Scope::Own => {
-                        assert_eq!(Some(&given.peer), identity.as_ref().map(Identity::peer))
-                    }
-                    Scope::Foreign => {
-                        assert_eq!(Some(&given.peer), identity.as_ref().map(Identity::peer));
-                        return Err(Status::permission_denied("nobody is given another's name"));
-                    }
+                assert_eq!(Some(&given.peer), identity.as_ref().map(Identity::peer));
+                if scope == Scope::Foreign {
+                    return Err(Status::permission_denied("nobody is given another's name"));
                 }
                 Ok(())
             }
@@ -247,10 +240,6 @@ impl Answering {
     }
 }
 
-fn envelope(frame: Frame) -> Envelope {
-    wire::encode(frame)
-}
-
 fn empty_batch(space: &Space) -> Frame {
     let (items, held) = (Vec::new(), Digest::default());
     Frame::Batch(Batch { space: space.clone(), to: None, number: 1, items, last: true, held })
@@ -259,7 +248,6 @@ fn empty_batch(space: &Space) -> Frame {
 /// Says hello and offers an empty batch of a space: served if it is acknowledged, and the end of
 /// the stream if not.
 async fn linked(channel: Channel, space: &Space) -> Result<(), Status> {
-    let hello = Frame::Hello(Hello { epoch: EpochId([3; 16]), now: Hlc(1), spaces: vec![] });
     let state = linli_replica::frame::SpaceState {
         space: space.clone(),
         held: Digest::default(),
@@ -268,11 +256,8 @@ async fn linked(channel: Channel, space: &Space) -> Result<(), Status> {
         cursor: None,
         refused: Digest::default(),
     };
-    let hello = match hello {
-        Frame::Hello(hello) => Frame::Hello(Hello { spaces: vec![state], ..hello }),
-        other => other,
-    };
-    let said = [envelope(hello), envelope(empty_batch(space))];
+    let hello = Frame::Hello(Hello { epoch: EpochId([3; 16]), now: Hlc(1), spaces: vec![state] });
+    let said = [wire::encode(hello), wire::encode(empty_batch(space))];
     let sent = tokio_stream::iter(said).chain(tokio_stream::pending());
     let mut answers = ReplicationClient::new(channel).link(sent).await?.into_inner();
     loop {
