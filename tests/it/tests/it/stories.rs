@@ -6,6 +6,7 @@
 
 mod backups;
 mod definitions;
+mod disks;
 mod duty_turn;
 mod kill_cycles;
 mod mishaps;
