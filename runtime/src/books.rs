@@ -9,6 +9,7 @@ mod keys;
 mod notes;
 mod quota;
 mod rows;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) use notes::{EPOCH as EPOCH_NOTE, RESTORED as RESTORED_NOTE};
 pub use notes::{RefusedHere, RefusedThere};
 pub use quota::TakenToday;
 pub use rows::Row;
+pub use trouble::BooksTrouble;
 
 use crate::ahead::Ahead;
 use crate::half::Half;
@@ -83,51 +85,6 @@ struct SpaceBook {
     /// Staged changes included.
     head: Head,
     shelf: Shelf,
-}
-
-/// What went wrong inside, or out of measure, and is for the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BooksTrouble {
-    /// A journal read failed; the space or entry is named.
-    Read(String),
-    /// A view failed; it will be rebuilt at the next start.
-    View(String),
-    /// A published pack is not in force here; it is named with the reason.
-    Pack(String),
-    /// A peer uses an author's identity twice: a copied disk or a restored backup.
-    Fork {
-        /// The entry it showed in.
-        entry: EntryId,
-        /// The peer that sent it.
-        from: PeerName,
-    },
-    /// A desk has handed over most of what it may today.
-    NearQuota {
-        /// The desk.
-        from: PeerName,
-        /// What it has handed over.
-        bytes: u64,
-        /// What it may.
-        bytes_per_day: u64,
-    },
-    /// The disk came short of room, or has room again.
-    Room {
-        /// Bytes that are free.
-        free: u64,
-        /// Bytes that are kept free.
-        min: u64,
-        /// Nothing more is taken for now.
-        short: bool,
-    },
-    /// A desk has handed over what it may today: the rest is put off.
-    PutOff {
-        /// The desk.
-        from: PeerName,
-        /// What it has handed over.
-        bytes: u64,
-        /// What it may.
-        bytes_per_day: u64,
-    },
 }
 
 /// Why a turn did not become durable. Nothing of it may leave.

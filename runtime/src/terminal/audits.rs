@@ -1,4 +1,4 @@
-//! Audits as people read them: how much was read, what is wrong, what to do about it.
+//! Audits, and disks that run out of room, as people read them: what is wrong, what to do about it.
 
 use super::Lang;
 use crate::ask::AuditView;
@@ -40,5 +40,13 @@ pub(super) fn what_to_do(lang: Lang) -> &'static str {
          views（索引）：重新启动，自动从日志重建；files（文件）：从备份放回。",
         "journal: stop the program, copy the data folder, then run `repair`; other machines fill up \
          what is lost. views: restart, they are derived again. files: put them back from a backup.",
+    )
+}
+
+/// What is said of a disk that has little room left.
+pub(super) fn too_little_room(lang: Lang) -> &'static str {
+    lang.pick(
+        "空间不够，暂停写入；清理后自动继续，不必重启",
+        "too little room, so nothing is taken; make room, and work goes on without a restart",
     )
 }

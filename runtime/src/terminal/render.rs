@@ -193,7 +193,7 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
     }
     if let Some(free) = status.free_bytes {
         let megabytes = format!("{} MB · ", free / MEGABYTE);
-        line("磁盘：", "Disk: ", &(megabytes + lang.pick(FULL.0, FULL.1)));
+        line("磁盘：", "Disk: ", &(megabytes + audits::too_little_room(lang)));
     }
     audits::lines(&status.audit, lang, &mut line);
     if let Some(now) = &status.connections {
@@ -246,12 +246,6 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
     let _ = write!(text, "\n{}", listed(&links, columns, none));
     text
 }
-
-/// A disk that has little room left.
-const FULL: (&str, &str) = (
-    "空间不够，暂停写入；清理后自动继续，不必重启",
-    "too little room, so nothing is taken; make room, and work goes on without a restart",
-);
 
 /// What a machine that was restored from a backup is told until it has met its peers.
 const RESTORED: (&str, &str) = (

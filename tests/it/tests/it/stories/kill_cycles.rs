@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use linli_demo::office::until;
+use linli_demo::office::{settle, until};
 use linli_domain::id::EntryId;
 use linli_runtime::ask::{Answer, Ask, EntryView, StepForm};
 use linli_runtime::local_api::AskClient;
@@ -90,8 +90,17 @@ fn kill_cycles() {
     });
 
     let written: BTreeMap<EntryId, u64> = ledgers.into_iter().flatten().collect();
-    eprintln!("{} entries, {} edits answered", written.len(), load.lock().answered);
-    assert!(load.lock().answered > 0);
+    let answered = load.lock().answered;
+    assert!(answered > 0);
+    settle(town.hub(), YILI, &[&desk]).unwrap();
+    let lost = [&desk, town.hub()].map(|machine| lost(&written, &entries(machine, YILI, "issue")));
+    eprintln!(
+        "{cycles} cycles: {} entries, {answered} edits answered; lost at the desk {}, at the hub {}",
+        written.len(),
+        lost[0],
+        lost[1]
+    );
+    assert_eq!(lost, [0, 0], "edits that were answered");
     assert_all_is_well(town.hub(), YILI, &[&desk]);
     for machine in [&desk, town.hub()] {
         let held = entries(machine, YILI, "issue");
@@ -103,6 +112,16 @@ fn kill_cycles() {
         let accepted = written.values().filter(|acts| **acts >= 3).count();
         assert_eq!(text(machine, YILI, "M01", "2026-04"), accepted.to_string());
     }
+}
+
+/// Answered edits that are not in what a machine holds.
+fn lost(written: &BTreeMap<EntryId, u64>, held: &[EntryView]) -> u64 {
+    let acts = |entry: &EntryId| {
+        let found = held.iter().find(|view| view.entry == *entry);
+        let number = found.and_then(|view| view.fields.get("number")?.as_str()?.parse().ok());
+        number.unwrap_or(0_u64)
+    };
+    written.iter().map(|(entry, turns)| turns.saturating_sub(acts(entry))).sum()
 }
 
 /// What an entry is after so many acts: added, reported, accepted, then edited again and again.
