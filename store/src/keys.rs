@@ -90,10 +90,9 @@ impl KeyShelf {
                 // Half written; its keys may have been erased since.
                 disk.remove(&part)?;
             }
-            copies.push(match names.iter().any(|name| name == file) {
-                true => Some(Copy::read(&read_whole(disk, file)?)?),
-                false => None,
-            });
+            let there = names.iter().any(|name| name == file);
+            let bytes = if there { Some(read_whole(disk, file)?) } else { None };
+            copies.push(bytes.as_deref().map(Copy::read).transpose()?);
         }
         let made = copies.iter().any(Option::is_some);
         for (file, copy) in SHELF_FILES.iter().zip(&copies) {

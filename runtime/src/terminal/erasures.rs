@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use console::Term;
+use linli_domain::id::EntryId;
 
 use super::render::listed;
 use super::table::Table;
 use super::{Lang, Terminal};
 use crate::ask::{Answer, Ask, ErasureView, Trouble};
-use linli_domain::id::EntryId;
 
 /// Linked entries named on the screen.
 const LINKED_SHOWN_MAX: usize = 20;
@@ -20,7 +20,7 @@ impl Terminal {
         let ask = |dry_run| Ask::Erase { entry: entry.clone(), reason: reason.to_owned(), dry_run };
         if !sure {
             let meant = self.ask(&daemon, &ask(true))?;
-            self.warn(&warning(&meant, self.lang))?;
+            say(&warning(&meant, self.lang))?;
             if self.typed_id()? != entry.as_str() {
                 return Err(Trouble {
                     code: "not-confirmed".into(),
@@ -33,20 +33,21 @@ impl Terminal {
         self.show(&done)
     }
 
-    fn warn(&self, text: &str) -> Result<(), Trouble> {
-        Term::stderr().write_str(text).map_err(|error| unreadable(&error))
-    }
-
     fn typed_id(&self) -> Result<String, Trouble> {
         let prompt = self.lang.pick(
             "要继续，请输入这条记录的编号（KIND/ID）：",
             "To go on, type the entry's id (KIND/ID): ",
         );
-        self.warn(prompt)?;
+        say(prompt)?;
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map_err(|error| unreadable(&error))?;
         Ok(line.trim().to_owned())
     }
+}
+
+/// On the error stream, so that the answer stays by itself.
+fn say(text: &str) -> Result<(), Trouble> {
+    Term::stderr().write_str(text).map_err(|error| unreadable(&error))
 }
 
 fn unreadable(error: &std::io::Error) -> Trouble {

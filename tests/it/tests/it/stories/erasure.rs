@@ -103,7 +103,7 @@ fn assert_gone(town: &Town, machines: [&Daemon; 3], erased: &EntryId, stays: &En
     }
     assert!(show(town.hub(), YILI, erased).erased);
     assert_eq!(entries(town.hub(), YILI, "issue").len(), 2);
-    assert_all_is_well(town.hub(), YILI, &desks.iter().copied().collect::<Vec<_>>());
+    assert_all_is_well(town.hub(), YILI, desks);
     for machine in machines {
         let data = machine.data();
         assert_eq!(traces(data, &GONE), Vec::<String>::new());
