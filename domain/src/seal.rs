@@ -12,16 +12,21 @@
 mod device;
 mod envelope;
 mod keyed_id;
+mod members;
 mod ring;
 
 pub use device::{
-    DeviceKey, DevicePublicKey, UnwrapError, WRAPPED_BYTES_MAX, device_code, ring_code, unwrap,
-    wrap,
+    DeviceKey, DevicePublicKey, MemberKeys, UnwrapError, WRAPPED_BYTES_MAX, community_code,
+    device_code, member_code, ring_code, unwrap, wrap,
 };
 pub use envelope::{
     ENVELOPE_BYTES_MAX, EnvelopeHead, Malformed, OpenError, envelope_hash, inspect, open, seal,
 };
 pub use keyed_id::keyed_id;
+pub use members::{
+    Act, BadStatement, DamagedList, KeyMark, Member, MemberRow, Members, NotSigned, Statement,
+    Taken, founding_statement, mark, open_key, recovery_name, wrap_key,
+};
 pub use ring::{CommunityKey, DamagedRing, KEY_EPOCHS_MAX, KeyRing};
 
 /// Joins parts so that no two lists of parts give the same bytes: each behind its length.

@@ -128,11 +128,12 @@ pub fn open(
     if envelope[1] != XCHACHA20_POLY1305 {
         return Err(OpenError::UnknownAlgorithm);
     }
-    let key = ring.key(head.epoch).ok_or(OpenError::NoKey { epoch: head.epoch })?;
-    let keys = DocumentKeys::derive(key, space, entry);
-    if !keys.is_committed_to(array(envelope, COMMITMENT_AT)) {
-        return Err(OpenError::Forged);
-    }
+    ring.key(head.epoch).ok_or(OpenError::NoKey { epoch: head.epoch })?;
+    let keys = ring
+        .keys_of(head.epoch)
+        .map(|key| DocumentKeys::derive(key, space, entry))
+        .find(|keys| keys.is_committed_to(array(envelope, COMMITMENT_AT)))
+        .ok_or(OpenError::Forged)?;
 
     let nonce: [u8; 24] = array(envelope, NONCE_AT);
     let (sealed, tag) = envelope.split_at(envelope.len() - TAG_BYTES);
@@ -329,6 +330,18 @@ mod tests {
         );
         let wrong = KeyRing::new([7; 32], CommunityKey { epoch: 2, secret: [3; 32] });
         assert_eq!(open(&wrong, &space(), &entry(), &new), Err(OpenError::Forged));
+    }
+
+    #[test]
+    fn each_key_of_an_epoch_opens_what_it_sealed() {
+        let key = |secret| CommunityKey { epoch: 2, secret: [secret; 32] };
+        let apart = [4, 5].map(|secret| KeyRing::new([7; 32], key(secret)));
+        let mut both = apart[0].clone();
+        assert!(both.add(key(5)));
+        for ring in apart {
+            let envelope = seal(&ring, &space(), &entry(), SENDER, NONCE, b"apart");
+            assert_eq!(open(&both, &space(), &entry(), &envelope).as_deref(), Ok(&b"apart"[..]));
+        }
     }
 
     #[test]
