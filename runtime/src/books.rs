@@ -5,6 +5,7 @@
 //! it through [`Holdings`].
 
 mod admit;
+mod news;
 mod notes;
 mod quota;
 mod rows;
@@ -66,6 +67,8 @@ pub struct Books<D: Disk, V: Views> {
     views_failed: bool,
     /// Entries with envelopes of this turn that could not be opened yet.
     unread: BTreeSet<(Space, EntryId)>,
+    /// Entries about machines and their keys that changed; of a node only.
+    member_news: BTreeSet<EntryId>,
     /// What went wrong and cannot be answered to anyone; said once by the shell.
     troubles: Vec<BooksTrouble>,
     /// What the gate has said of changes that are being taken.
@@ -156,6 +159,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             touched: BTreeMap::new(),
             views_failed: false,
             unread: BTreeSet::new(),
+            member_news: BTreeSet::new(),
             troubles: Vec::new(),
             ahead: Ahead::default(),
         };
@@ -311,21 +315,6 @@ impl<D: Disk, V: Views> Books<D, V> {
         unsent
     }
 
-    /// Entries touched since the last call, with the keys that changed.
-    pub fn take_touched(&mut self, max: usize) -> Vec<((Space, EntryId), BTreeSet<String>)> {
-        let mut taken = Vec::new();
-        while taken.len() < max {
-            let Some(first) = self.touched.pop_first() else { break };
-            taken.push(first);
-        }
-        taken
-    }
-
-    /// Whether entries wait to be measured.
-    pub fn has_touched(&self) -> bool {
-        !self.touched.is_empty()
-    }
-
     /// Notes that something went wrong.
     pub fn trouble(&mut self, trouble: BooksTrouble) {
         self.troubles.push(trouble);
@@ -380,6 +369,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         if let Some(book) = self.spaces.get_mut(space) {
             book.shelf.mark(entry);
         }
+        self.note_member_news(space, entry);
         self.touched.entry((space.clone(), entry.clone())).or_default().extend(keys);
     }
 }

@@ -11,6 +11,7 @@ mod closings;
 mod devices;
 mod entries;
 mod figures;
+mod members;
 mod packs;
 mod restored;
 mod writes;
@@ -35,6 +36,7 @@ use crate::books::{Books, BooksTrouble, TakenToday, TurnError};
 use crate::limits::{CHECKPOINT_EVERY_MILLIS, HALVES_DIRTY_MAX, SLICE_ENTRIES};
 use crate::policy;
 use figures::Keeper;
+pub use members::Standing;
 
 /// Gives random bytes; the system's in a daemon, a seed's in the simulator.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -49,6 +51,8 @@ pub struct Opening {
     pub ring: Option<KeyRing>,
     /// A node's own key, to which the ring is wrapped.
     pub device: Option<DeviceKey>,
+    /// The member list it keeps, if this is a node.
+    pub members: Standing,
     /// Random bytes.
     pub entropy: Entropy,
     /// Minutes to add to UTC for local dates: 480 in China.
@@ -83,6 +87,7 @@ pub struct Site<D: Disk, V: Views> {
     definitions: packs::Definitions,
     device: Option<DeviceKey>,
     new_ring: Option<KeyRing>,
+    roll: members::Roll,
     actor: ActorId,
     entropy: Entropy,
     utc_offset_minutes: i32,
@@ -131,6 +136,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             registry: opening.registry,
             device: opening.device,
             new_ring: None,
+            roll: opening.members.into(),
             actor,
             entropy: opening.entropy,
             utc_offset_minutes: opening.utc_offset_minutes,
@@ -157,6 +163,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         site.grant_self();
         site.hosted_from_books();
         site.publish_device();
+        site.begin_members();
         site.unlock();
         Ok(site)
     }
@@ -248,7 +255,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// Makes the turn durable, and gives what is to be sent. After an error nothing of the turn
     /// may leave, and the machine must be opened anew.
     pub fn end_turn(&mut self) -> Result<Vec<Effect>, TurnError> {
-        self.accept_ring();
+        self.follow_members();
         self.books.commit()?;
         self.step(Event::TurnEnds);
         // Notes about refusals may have been staged by what was sent; they ride with the next
@@ -283,7 +290,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
     }
 
-    /// A ring that arrived by approval, once; it belongs in the key file.
+    /// A ring with keys that arrived or were made, once; it belongs in the key file.
     pub fn take_ring(&mut self) -> Option<KeyRing> {
         self.new_ring.take()
     }

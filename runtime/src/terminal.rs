@@ -9,6 +9,7 @@ mod figures;
 mod flags;
 mod kinds;
 mod lang;
+mod members;
 mod progress;
 mod render;
 pub mod table;

@@ -12,7 +12,7 @@ use linli_runtime::enrol::{self, Invitations, Registrar};
 use linli_runtime::link::Links;
 use linli_runtime::local_api::LocalApi;
 use linli_runtime::serve::Door;
-use linli_runtime::site::Opening;
+use linli_runtime::site::{Opening, Standing};
 use linli_runtime::tls::Clock;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -33,6 +33,7 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
         // Only open halves are counted, so that desk and hub count the same.
         registry: Arc::new(Registry::builtin().open_metrics()),
         ring: None,
+        members: Standing::default(),
         device: None,
         entropy: daemon::system_entropy(),
         utc_offset_minutes: config.utc_offset_minutes,

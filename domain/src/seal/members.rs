@@ -300,6 +300,12 @@ impl Members {
         })
     }
 
+    /// Whether sheets with these keys were ever printed.
+    pub fn had_recovery(&self, keys: &MemberKeys) -> bool {
+        let is = |at: usize| self.list[at].statement.admitted() == Some(keys);
+        self.recoveries_in_list().any(is)
+    }
+
     /// When the recovery sheets in force were printed, in milliseconds since 1970, and by whom.
     pub fn recovery_printed(&self) -> Option<(u64, Option<MachineId>)> {
         let sheets = self.recoveries_in_list().filter(|at| self.is_live(*at));

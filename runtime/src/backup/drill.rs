@@ -20,7 +20,7 @@ use super::{BackupError, Layout, Passphrase, Progress, damaged, file_error};
 use crate::ask::{Answer, Ask};
 use crate::authority::make_private_dir;
 use crate::daemon::{self, CHINA_OFFSET_MINUTES};
-use crate::site::Opening;
+use crate::site::{Opening, Standing};
 
 /// The ring's place among a desk's secrets.
 const RING: &str = "keys/ring";
@@ -68,6 +68,7 @@ pub fn drill(
         me: manifest.name.clone(),
         registry: Arc::new(Registry::builtin().open_metrics()),
         ring,
+        members: Standing::default(),
         device: None,
         entropy: daemon::system_entropy(),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::*;
 use crate::ask::{EntryView, RecordForm};
 use crate::link::Links;
-use crate::site::{OpenSiteError, Opening};
+use crate::site::{OpenSiteError, Opening, Standing};
 
 fn site(disk: MemoryDisk) -> Site<MemoryDisk, MemoryViews> {
     let (store, _) = Store::open(disk, MemoryViews::new(), StoreOptions::default()).unwrap();
@@ -27,6 +27,7 @@ fn opening() -> Opening {
         me: PeerName::parse("d/s/yili/desk-a").unwrap(),
         registry: Arc::new(Registry::builtin()),
         ring: Some(KeyRing::new([1; 32], CommunityKey { epoch: 1, secret: [2; 32] })),
+        members: Standing::default(),
         device: None,
         entropy: Box::new(move |bytes| {
             drawn = drawn.wrapping_add(1);

@@ -39,7 +39,11 @@ impl<D: Disk, V: Views> Site<D, V> {
             unmet.iter().any(|space| space.community().is_some_and(|id| Some(id) == community))
         };
         let waits = match ask {
-            Ask::Add { .. } | Ask::Import { dry_run: false, .. } | Ask::Approve { .. } => of(own),
+            Ask::Add { .. }
+            | Ask::Import { dry_run: false, .. }
+            | Ask::Approve { .. }
+            | Ask::RemoveDevice { .. }
+            | Ask::PrintRecovery { .. } => of(own),
             Ask::Edit { community, .. } | Ask::Step { community, .. } => {
                 of(community.as_ref().or(own))
             }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::table::Table;
 use super::words::Words;
-use super::{Lang, closings, figures, kinds};
+use super::{Lang, closings, figures, kinds, members};
 use crate::ask::{Answer, EntryView, KindView, NodeView, Status};
 use crate::limits::MEGABYTE;
 
@@ -76,19 +76,9 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             }
             listed(&table, columns, lang.pick("没有被拒收的变更。", "No change was refused."))
         }
-        Answer::Devices { devices } => {
-            let mut table =
-                Table::new(lang.pick(["电脑", "状态", "核对码"], ["Machine", "State", "Code"]));
-            for device in devices {
-                let state = if device.approved {
-                    lang.pick("已批准", "approved")
-                } else {
-                    lang.pick("等待批准", "waits for approval")
-                };
-                table.row([device.machine.as_str(), state, &device.code]);
-            }
-            listed(&table, columns, lang.pick("还没有电脑。", "There are no machines yet."))
-        }
+        Answer::Devices { devices } => members::page(devices, lang, columns),
+        Answer::Removed { machine, epoch, left } => members::removed(machine, *epoch, *left, lang),
+        Answer::RecoveryPrinted { day } => format!("{day}\n"),
         Answer::Approved { ring_code } => match lang {
             Lang::Zh => format!("已批准。请核对：那台电脑的 status 应显示社区密钥码 {ring_code}\n"),
             Lang::En => format!(
@@ -168,6 +158,9 @@ fn status(status: &Status, lang: Lang, columns: usize) -> String {
     }
     if let Some(code) = &status.ring_code {
         line("社区密钥码：", "Ring code: ", code);
+    }
+    for warning in status.list.iter().flat_map(|list| members::warnings(list, lang)) {
+        line("电脑名单：", "Member list: ", &warning);
     }
     line("未送达：", "Unsent: ", &status.unsent.to_string());
     if status.refused > 0 {

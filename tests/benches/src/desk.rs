@@ -18,7 +18,7 @@ use linli_runtime::daemon::{self, CHINA_OFFSET_MINUTES, Handle, Keys};
 use linli_runtime::dial::{Dial, Dialling, dial};
 use linli_runtime::enrol::{Enrolled, Token, enrol};
 use linli_runtime::link::{LinkEvent, Links};
-use linli_runtime::site::Opening;
+use linli_runtime::site::{Opening, Standing};
 use linli_runtime::tls::{Clock, Expect, Traffic};
 use tokio::sync::{mpsc, watch};
 
@@ -76,6 +76,7 @@ impl Desk {
             me: enrolled.identity.peer().clone(),
             registry: Arc::new(Registry::builtin().open_metrics()),
             ring,
+            members: Standing::default(),
             device: Some(keys.device()?),
             entropy: daemon::system_entropy(),
             utc_offset_minutes: CHINA_OFFSET_MINUTES,

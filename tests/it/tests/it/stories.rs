@@ -8,6 +8,7 @@ mod backups;
 mod definitions;
 mod duty_turn;
 mod kill_cycles;
+mod members;
 mod mishaps;
 mod network_cut;
 mod newcomer;
