@@ -66,7 +66,8 @@ pub(crate) fn print(terminal: &Terminal, out: &Path) -> Result<(), Trouble> {
     if terminal.json {
         return terminal.show(&answer);
     }
-    let files: String = written.iter().map(|path| format!("  {}\n", path.display())).collect();
+    let files: Vec<String> = written.iter().map(|path| format!("  {}", path.display())).collect();
+    let files = files.join("\n") + "\n";
     terminal.print(&terminal.lang.pick(
         format!(
             "三张恢复单已写好：\n{files}请各打印一张，分开存放，打印后立即删除这些文件（最好写在 U 盘上，用后清除）。\n\

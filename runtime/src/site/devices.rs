@@ -11,8 +11,8 @@ use data_encoding::BASE64;
 use linli_domain::doc::entry_of;
 use linli_domain::id::{CommunityId, EntryId, MachineId, PeerName, Space};
 use linli_domain::seal::{
-    DeviceKey, DevicePublicKey, KeyRing, Member, MemberKeys, MemberRow, NotSigned, community_code,
-    device_code, member_code, recovery_name, ring_code, unwrap, wrap,
+    DeviceKey, DevicePublicKey, KeyRing, Member, MemberKeys, MemberRow, Members, NotSigned,
+    community_code, device_code, member_code, recovery_name, ring_code, unwrap, wrap,
 };
 use linli_domain::value::Value;
 use linli_store::disk::Disk;
@@ -126,7 +126,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         let Some(community) = self.books.me().community.clone() else { return Vec::new() };
         let ids = self.ids(&community, KIND, None, crate::ask::PAGE_MAX).unwrap_or_default();
         let mut devices = Vec::new();
-        let mut rows = self.roll.list.as_ref().map(|list| list.rows()).unwrap_or_default();
+        let mut rows = self.roll.list.as_ref().map(Members::rows).unwrap_or_default();
         for id in ids {
             let Some((name, keys, approved_by)) = self.published(&id) else { continue };
             let own = |row: &MemberRow| Keys::Both(row.member.keys) == keys;

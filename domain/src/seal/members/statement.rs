@@ -292,7 +292,9 @@ fn body(by: StatementHash, parents: &[StatementHash], at_millis: u64, act: &Act)
         Act::Found { member, marks, proof } => {
             put_member(&mut out, member);
             out.extend_from_slice(&(marks.len() as u16).to_le_bytes());
-            marks.iter().for_each(|mark| put_mark(&mut out, mark));
+            for mark in marks {
+                put_mark(&mut out, mark);
+            }
             out.extend_from_slice(proof);
         }
         Act::Admit { member } => put_member(&mut out, member),
@@ -315,7 +317,9 @@ fn body(by: StatementHash, parents: &[StatementHash], at_millis: u64, act: &Act)
 }
 
 fn put_hashes(out: &mut Vec<u8>, hashes: &[StatementHash]) {
-    hashes.iter().for_each(|hash| out.extend_from_slice(&hash.0));
+    for hash in hashes {
+        out.extend_from_slice(&hash.0);
+    }
 }
 
 fn put_member(out: &mut Vec<u8>, member: &Member) {
