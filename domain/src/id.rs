@@ -387,6 +387,16 @@ bytes_id!(
     32
 );
 bytes_id!(
+    /// SHA-256 over a signed statement of a community's member list.
+    StatementHash,
+    32
+);
+bytes_id!(
+    /// What a statement says of a key without showing it: a hash over community, epoch and secret.
+    Commitment,
+    32
+);
+bytes_id!(
     /// An Automerge actor: eight bytes of [`AuthorId`], eight bytes drawn anew at each start.
     ActorId,
     16

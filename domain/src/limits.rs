@@ -19,3 +19,16 @@ pub const CHANGE_DEPS_MAX: usize = 64;
 pub const CHANGE_ACTORS_MAX: usize = 64;
 /// Greatest op counter; Automerge keeps them in 32 bits.
 pub const OP_COUNTER_MAX: u64 = (1 << 31) - 1;
+
+/// Largest statement of a member list: a wrapped ring of 37 KB, or a new key wrapped to 256
+/// members at 118 bytes, 30 KB, with its head. As base64, 55 KB, it fits a text value.
+pub const STATEMENT_BYTES_MAX: usize = 40 * 1024;
+/// Most statements a statement may follow: as many as desks can have written apart, with room.
+pub const STATEMENT_PARENTS_MAX: usize = 64;
+/// Most members that one removal wraps its key to.
+pub const STATEMENT_WRAPS_MAX: usize = 256;
+/// Most statements in a member list: a machine lost and replaced each week for twenty years is
+/// 2,080. Who follows whom is kept as bits, 2 MB at most.
+pub const STATEMENTS_MAX: usize = 4_096;
+/// Statements kept that came before one they follow: 10 MB at their largest.
+pub const STATEMENTS_WAITING_MAX: usize = 256;

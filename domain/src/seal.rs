@@ -14,11 +14,12 @@ mod device;
 mod document;
 mod envelope;
 mod keyed_id;
+mod members;
 mod ring;
 
 pub use device::{
-    DeviceKey, DevicePublicKey, UnwrapError, WRAPPED_BYTES_MAX, device_code, ring_code, unwrap,
-    wrap,
+    DeviceKey, DevicePublicKey, MemberKeys, UnwrapError, WRAPPED_BYTES_MAX, community_code,
+    device_code, member_code, ring_code, unwrap, wrap,
 };
 pub use document::{
     DocumentKey, DocumentPlace, ERASURE_KIND, KeyName, WRAPPED_KEY_BYTES_MAX, erasure_id,
@@ -29,6 +30,10 @@ pub use envelope::{
     key_name, name_of, open, seal, seal_shared,
 };
 pub use keyed_id::keyed_id;
+pub use members::{
+    Act, BadStatement, DamagedList, KeyMark, Member, MemberRow, Members, NotSigned, Statement,
+    Taken, founding_statement, mark, open_key, recovery_name, wrap_key,
+};
 pub use ring::{CommunityKey, DamagedRing, KEY_EPOCHS_MAX, KeyRing};
 
 /// Joins parts so that no two lists of parts give the same bytes: each behind its length.

@@ -98,7 +98,15 @@ pub(crate) enum Command {
     /// 本机状况：连接、未送达、核对码 | How this machine stands: links, unsent changes, code
     Status,
     /// 本社区的电脑 | Machines of this community
-    Devices,
+    Devices {
+        #[command(subcommand)]
+        command: Option<DevicesCommand>,
+    },
+    /// 恢复单：全部电脑遗失时读回个人信息 | Recovery sheets, for when all machines are lost
+    Recovery {
+        #[command(subcommand)]
+        command: RecoveryCommand,
+    },
     /// 销毁一条记录的个人信息，各处同时生效，无法恢复 | Destroys an entry's personal fields everywhere, for good
     Erase {
         /// 记录 | The entry
@@ -173,6 +181,35 @@ pub(crate) enum Command {
     /// 停机检查数据，损坏的救出完好部分 | Checks the data at rest and mends what is damaged
     #[command(alias = "salvage")]
     Repair,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DevicesCommand {
+    /// 移除遗失的电脑，其余的换用新密钥 | Removes a lost machine; the others take a new key
+    Remove {
+        /// 电脑名，见 devices | The machine; see devices
+        #[arg(value_name = "MACHINE")]
+        machine: String,
+        /// 不再询问 | Do not ask again
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RecoveryCommand {
+    /// 打印三张恢复单，旧的作废 | Writes three sheets to print; earlier ones are void
+    Print {
+        /// 写入这个文件夹，最好在 U 盘上 | Write into this folder, best on a stick
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// 在新电脑上使用两张恢复单 | Uses two sheets on a new machine
+    Use {
+        /// 两张恢复单的文本；不写则从键盘输入 | Two sheets as text files; typed in if not given
+        #[arg(value_name = "FILE", num_args = 2)]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -4,8 +4,8 @@ use linli_runtime::ask::{Ask, PAGE_MAX, StepForm, Trouble};
 use linli_runtime::backup::Layout;
 use linli_runtime::terminal::Terminal;
 
-use crate::cli::{Command, StepFlags};
-use crate::{enrol, export, fields, import};
+use crate::cli::{Command, DevicesCommand, RecoveryCommand, StepFlags};
+use crate::{enrol, export, fields, import, recovery};
 
 /// Conflicts and refusals shown at most.
 const LISTED_MAX: usize = 200;
@@ -15,7 +15,13 @@ pub(crate) const LAYOUT: Layout = Layout {
     hub: false,
     settings: "node.toml",
     identity: "identity/identity.pem",
-    secrets: &["identity/identity.pem", "identity/enrolment.json", "keys/device", "keys/ring"],
+    secrets: &[
+        "identity/identity.pem",
+        "identity/enrolment.json",
+        "keys/device",
+        "keys/ring",
+        "keys/members",
+    ],
 };
 
 /// Does what a command says.
@@ -49,7 +55,17 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Refused => Ask::Refused { max: LISTED_MAX },
         Command::Status => Ask::Status {},
         Command::Erasures => Ask::Erasures { max: PAGE_MAX },
-        Command::Devices => Ask::Devices {},
+        Command::Devices { command: None } => Ask::Devices {},
+        Command::Devices { command: Some(DevicesCommand::Remove { machine, yes }) } => {
+            confirm(terminal, &machine, yes)?;
+            Ask::RemoveDevice { machine }
+        }
+        Command::Recovery { command: RecoveryCommand::Print { out } } => {
+            return recovery::print(terminal, &out);
+        }
+        Command::Recovery { command: RecoveryCommand::Use { files } } => {
+            return recovery::recover(terminal, &files);
+        }
         Command::Approve { machine, code } => Ask::Approve { machine, code },
         Command::Recount => Ask::Recount {},
         Command::Audit => Ask::Audit {},
@@ -60,6 +76,25 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Packs => Ask::Packs {},
     };
     terminal.run(&ask)
+}
+
+/// A removal is confirmed by typing the machine's name.
+fn confirm(terminal: &Terminal, machine: &str, yes: bool) -> Result<(), Trouble> {
+    if yes {
+        return Ok(());
+    }
+    let (zh, en) = ("输入电脑名以确认移除：", "Type the machine's name to remove it: ");
+    eprint!("{}", terminal.lang.pick(zh, en));
+    let mut typed = String::new();
+    let read = std::io::stdin().read_line(&mut typed);
+    if read.is_ok() && typed.trim() == machine {
+        return Ok(());
+    }
+    Err(Trouble {
+        code: "not-confirmed".into(),
+        zh: "输入的名字不一致，没有移除。".into(),
+        en: "That is another name; nothing was removed.".into(),
+    })
 }
 
 fn step(flags: StepFlags) -> Result<Ask, Trouble> {

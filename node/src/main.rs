@@ -12,6 +12,7 @@ mod enrol;
 mod export;
 mod fields;
 mod import;
+mod recovery;
 mod serve;
 mod uplinks;
 

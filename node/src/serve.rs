@@ -16,7 +16,7 @@ use linli_runtime::limits::MEGABYTE;
 use linli_runtime::link::Links;
 use linli_runtime::local_api::LocalApi;
 use linli_runtime::serve::{Door, Serving, Terms};
-use linli_runtime::site::Opening;
+use linli_runtime::site::{Opening, Standing};
 use linli_runtime::tls::{Census, Clock};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot, watch};
@@ -148,12 +148,17 @@ fn opening(
             None
         }
     };
+    let me = enrolled.identity.peer().clone();
     Ok(Opening {
-        me: enrolled.identity.peer().clone(),
+        me: me.clone(),
         // Only open halves are counted, so that desk and hub count the same.
         registry: Arc::new(Registry::builtin().open_metrics()),
         ring,
         device: Some(keys.device()?),
+        members: Standing {
+            list: me.community.as_ref().map(|id| keys.members(id)).transpose()?.flatten(),
+            founding: enrolled.founding,
+        },
         entropy: daemon::system_entropy(),
         utc_offset_minutes,
         node_bytes_per_day: 0,

@@ -4,6 +4,7 @@
 //! them. Every list is paged; nothing here grows with the ledger.
 
 mod packs;
+mod seed;
 mod views;
 
 use std::collections::BTreeMap;
@@ -13,10 +14,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 pub use packs::{PackFile, PackView};
+pub use seed::Seed;
 pub use views::{
     AuditView, ClosingOutcome, ClosingView, ConflictView, ConnectionsView, CorrectionView,
-    DeviceView, EntryView, ErasureView, KindView, LinkView, NodeView, RefusedView, Snapshot,
-    SpaceView, Status, StepView,
+    DeviceView, EntryView, ErasureView, KindView, LinkView, ListView, NodeView, RefusedView,
+    Snapshot, SpaceView, Status, StepView,
 };
 
 /// Most items in one page of an answer, and most records in one import request.
@@ -151,6 +153,24 @@ pub enum Ask {
     Erasures {
         /// Erasures at most.
         max: usize,
+    },
+    /// Takes a machine off the community's list; the others go on under a new key.
+    RemoveDevice {
+        /// The machine's name, as `devices` lists it.
+        machine: String,
+    },
+    /// Recovery sheets are printed: the list and the ring are opened to them, those printed
+    /// before are void.
+    PrintRecovery {
+        /// The public key the ring is wrapped to, base64.
+        sealing: String,
+        /// The public key signatures are checked with, base64.
+        signing: String,
+    },
+    /// Lets this machine in by what two recovery sheets hold.
+    Recover {
+        /// The seed of the recovery key.
+        seed: Seed,
     },
     /// Figures counted again from the journal's entries, compared with the kept ones.
     Recount {},
@@ -323,7 +343,22 @@ pub enum Answer {
         /// This community's machines.
         devices: Vec<DeviceView>,
     },
-    /// To `Approve`: compare this with what the approved machine shows.
+    /// To `RemoveDevice`.
+    Removed {
+        /// The machine.
+        machine: String,
+        /// The key epoch that began.
+        epoch: u32,
+        /// Machines still on the list.
+        left: u64,
+    },
+    /// To `PrintRecovery`.
+    RecoveryPrinted {
+        /// The day, local.
+        day: String,
+    },
+    /// To `Approve`: compare this with what the approved machine shows. To `Recover`: the code
+    /// that every machine of the community showed.
     Approved {
         /// The code of the ring handed over.
         ring_code: String,

@@ -6,6 +6,7 @@
 
 mod admit;
 mod keys;
+mod news;
 mod notes;
 mod quota;
 mod rows;
@@ -71,6 +72,8 @@ pub struct Books<D: Disk, V: Views> {
     views_failed: bool,
     /// Entries with envelopes of this turn that could not be opened yet.
     unread: BTreeSet<(Space, EntryId)>,
+    /// Entries about machines and their keys that changed; of a node only.
+    member_news: BTreeSet<EntryId>,
     /// What went wrong and cannot be answered to anyone; said once by the shell.
     troubles: Vec<BooksTrouble>,
     /// What the gate has said of changes that are being taken.
@@ -127,6 +130,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             touched: IndexMap::new(),
             views_failed: false,
             unread: BTreeSet::new(),
+            member_news: BTreeSet::new(),
             troubles: Vec::new(),
             ahead: Ahead::default(),
             full: false,
@@ -288,21 +292,6 @@ impl<D: Disk, V: Views> Books<D, V> {
         unsent
     }
 
-    /// Entries touched since they were last taken, with the keys that changed; latest first.
-    pub fn take_touched(&mut self, max: usize) -> Vec<((Space, EntryId), BTreeSet<String>)> {
-        let mut taken = Vec::with_capacity(max.min(self.touched.len()));
-        while taken.len() < max {
-            let Some(last) = self.touched.pop() else { break };
-            taken.push(last);
-        }
-        taken
-    }
-
-    /// Whether entries wait to be measured.
-    pub fn has_touched(&self) -> bool {
-        !self.touched.is_empty()
-    }
-
     /// Notes that something went wrong.
     pub fn trouble(&mut self, trouble: BooksTrouble) {
         self.troubles.push(trouble);
@@ -357,6 +346,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         if let Some(book) = self.spaces.get_mut(space) {
             book.shelf.mark(entry);
         }
+        self.note_member_news(space, entry);
         self.touched.entry((space.clone(), entry.clone())).or_default().extend(keys);
         self.follow_erasure(space, entry);
     }

@@ -383,11 +383,17 @@ impl<D: Disk, V: Views> Machine<D, V> {
             && let Some(keys) = &self.keys
         {
             match keys.keep(&ring) {
-                Ok(()) => tracing::info!("approved: the community's key is kept"),
+                Ok(()) => tracing::info!("the community's keys are kept"),
                 Err(error) => {
                     tracing::error!(%error, "the community's key could not be kept; restart and it comes again");
                 }
             }
+        }
+        if let Some(list) = self.site.take_list()
+            && let Some(keys) = &self.keys
+            && let Err(error) = keys.keep_members(&list)
+        {
+            tracing::error!(%error, "the member list could not be kept; restart and it is read again");
         }
         self.site.keep_bounded();
         for trouble in self.site.take_troubles() {

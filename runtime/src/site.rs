@@ -12,6 +12,7 @@ mod devices;
 mod entries;
 mod erasures;
 mod figures;
+mod members;
 mod packs;
 mod restored;
 mod room;
@@ -37,6 +38,7 @@ use crate::books::{Books, BooksTrouble, TakenToday, TurnError};
 use crate::limits::{CHECKPOINT_EVERY_MILLIS, HALVES_DIRTY_MAX, SLICE_ENTRIES};
 use crate::policy;
 use figures::Keeper;
+pub use members::Standing;
 
 pub use audit::{Audited, Watch};
 pub use room::Look;
@@ -54,6 +56,8 @@ pub struct Opening {
     pub ring: Option<KeyRing>,
     /// A node's own key, to which the ring is wrapped.
     pub device: Option<DeviceKey>,
+    /// The member list it keeps, if this is a node.
+    pub members: Standing,
     /// Random bytes.
     pub entropy: Entropy,
     /// Minutes to add to UTC for local dates: 480 in China.
@@ -88,6 +92,7 @@ pub struct Site<D: Disk, V: Views> {
     definitions: packs::Definitions,
     device: Option<DeviceKey>,
     new_ring: Option<KeyRing>,
+    roll: members::Roll,
     actor: ActorId,
     entropy: Entropy,
     utc_offset_minutes: i32,
@@ -139,6 +144,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             registry: opening.registry,
             device: opening.device,
             new_ring: None,
+            roll: opening.members.into(),
             actor,
             entropy: opening.entropy,
             utc_offset_minutes: opening.utc_offset_minutes,
@@ -167,6 +173,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         site.grant_self();
         site.hosted_from_books();
         site.publish_device();
+        site.begin_members();
         site.unlock();
         site.write_through();
         site.books.follow_all_erasures();
@@ -261,7 +268,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// Makes the turn durable, and gives what is to be sent. After an error nothing of the turn
     /// may leave, and the machine must be opened anew.
     pub fn end_turn(&mut self) -> Result<Vec<Effect>, TurnError> {
-        self.accept_ring();
+        self.follow_members();
         self.books.commit()?;
         self.step(Event::TurnEnds);
         // Notes about refusals may have been staged by what was sent; they ride with the next
@@ -304,7 +311,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
     }
 
-    /// A ring that arrived by approval, once; it belongs in the key file.
+    /// A ring with keys that arrived or were made, once; it belongs in the key file.
     pub fn take_ring(&mut self) -> Option<KeyRing> {
         self.new_ring.take()
     }

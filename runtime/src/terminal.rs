@@ -11,8 +11,10 @@ mod figures;
 mod flags;
 mod kinds;
 mod lang;
+mod members;
 mod progress;
 mod render;
+mod standing;
 pub mod table;
 mod words;
 

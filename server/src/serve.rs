@@ -13,7 +13,7 @@ use linli_runtime::limits::MEGABYTE;
 use linli_runtime::link::Links;
 use linli_runtime::local_api::LocalApi;
 use linli_runtime::serve::{Door, Terms};
-use linli_runtime::site::Opening;
+use linli_runtime::site::{Opening, Standing};
 use linli_runtime::tls::{Census, Clock};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -35,6 +35,7 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
         // Only open halves are counted, so that desk and hub count the same.
         registry: Arc::new(Registry::builtin().open_metrics()),
         ring: None,
+        members: Standing::default(),
         device: None,
         entropy: daemon::system_entropy(),
         utc_offset_minutes: config.utc_offset_minutes,

@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::fmt;
 
 use data_encoding::BASE32_NOPAD;
+use ed25519_dalek::SigningKey;
 use hkdf::Hkdf;
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
@@ -39,13 +40,23 @@ const HEAD_BYTES: usize = 2 + 32;
 /// milliseconds of work.
 const CODE_ROUNDS: u32 = 1 << 16;
 
-/// The key pair of a desk, for admission only.
+/// The key of a desk, or of a recovery sheet: what keys are wrapped to, and what statements of
+/// the member list are signed with. The signing key follows from the other one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeviceKey(PrivateKey);
 
 /// What a desk shows the world of its key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DevicePublicKey(pub [u8; 32]);
+
+/// Both public keys of a desk or a recovery sheet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberKeys {
+    /// What keys are wrapped to.
+    pub sealing: DevicePublicKey,
+    /// What its signatures are checked with.
+    pub signing: DevicePublicKey,
+}
 
 /// Why a wrapped ring stays closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +91,21 @@ impl DeviceKey {
     pub fn public(&self) -> DevicePublicKey {
         DevicePublicKey(X25519HkdfSha256::sk_to_pk(&self.0).to_bytes().into())
     }
+
+    /// Both public keys.
+    pub fn keys(&self) -> MemberKeys {
+        let signing = DevicePublicKey(self.signing().verifying_key().to_bytes());
+        MemberKeys { sealing: self.public(), signing }
+    }
+
+    /// The Ed25519 key: HKDF-SHA256 over the secret, under a label of its own.
+    pub(super) fn signing(&self) -> SigningKey {
+        let mut seed = Zeroizing::new([0; 32]);
+        Hkdf::<Sha256>::new(Some(b"linli signing key"), self.to_bytes().as_slice())
+            .expand(b"ed25519", seed.as_mut_slice())
+            .expect("32 bytes are one block of SHA-256");
+        SigningKey::from_bytes(&seed)
+    }
 }
 
 impl fmt::Debug for DeviceKey {
@@ -98,6 +124,20 @@ impl fmt::Debug for DevicePublicKey {
 /// and the name it asks under. Takes some milliseconds.
 pub fn device_code(public: DevicePublicKey, name: &PeerName) -> String {
     code(&framed(&[b"linli device code", name.to_string().as_bytes(), &public.0]))
+}
+
+/// As [`device_code`], over both keys: what is compared before a desk goes into the member list.
+pub fn member_code(keys: &MemberKeys, name: &PeerName) -> String {
+    let name = name.to_string();
+    code(&framed(&[b"linli member code", name.as_bytes(), &keys.sealing.0, &keys.signing.0]))
+}
+
+/// The code of a community with a member list, the same on each of its desks: over the list's
+/// first statement and the id secret. Whoever puts up another list, or hands out another ring,
+/// cannot show it.
+pub fn community_code(ring: &KeyRing, community: &CommunityId, root: &[u8; 32]) -> String {
+    let hashed = Sha256::digest(ring.id_secret());
+    code(&framed(&[b"linli community code", community.as_str().as_bytes(), &hashed, root]))
 }
 
 /// The code of a ring, which an admitted desk and a newly admitted one show alike: a hub that
@@ -127,13 +167,23 @@ pub fn wrap(
     name: &PeerName,
     seed: [u8; 32],
 ) -> Result<Vec<u8>, UnwrapError> {
+    seal_to(&ring.to_bytes(), public, &info(name), seed)
+}
+
+/// Wraps a secret to a public key: `version | suite | encapsulated key | sealed`.
+pub(super) fn seal_to(
+    secret: &[u8],
+    public: DevicePublicKey,
+    info: &[u8],
+    seed: [u8; 32],
+) -> Result<Vec<u8>, UnwrapError> {
     let public = PublicKey::from_bytes(&public.0).expect("any 32 bytes are an X25519 point");
     let (encapped, sealed) =
         hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
             &OpModeS::Base,
             &public,
-            &info(name),
-            &ring.to_bytes(),
+            info,
+            secret,
             &[VERSION, SUITE],
             &mut Seeded::new(seed),
         )
@@ -146,6 +196,16 @@ pub fn wrap(
 
 /// Opens a ring that was wrapped to this key under this name.
 pub fn unwrap(key: &DeviceKey, wrapped: &[u8], name: &PeerName) -> Result<KeyRing, UnwrapError> {
+    let ring = open_with(key, wrapped, &info(name))?;
+    KeyRing::from_bytes(&ring).map_err(|_| UnwrapError::Malformed)
+}
+
+/// Opens what [`seal_to`] wrapped to this key.
+pub(super) fn open_with(
+    key: &DeviceKey,
+    wrapped: &[u8],
+    info: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, UnwrapError> {
     if wrapped.len() < HEAD_BYTES || wrapped.len() > WRAPPED_BYTES_MAX {
         return Err(UnwrapError::Malformed);
     }
@@ -154,16 +214,16 @@ pub fn unwrap(key: &DeviceKey, wrapped: &[u8], name: &PeerName) -> Result<KeyRin
         return Err(UnwrapError::Malformed);
     }
     let encapped = EncappedKey::from_bytes(&head[2..]).map_err(|_| UnwrapError::Malformed)?;
-    let ring = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+    hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
         &OpModeR::Base,
         &key.0,
         &encapped,
-        &info(name),
+        info,
         sealed,
         &[VERSION, SUITE],
     )
-    .map_err(|_| UnwrapError::NotForUs)?;
-    KeyRing::from_bytes(&Zeroizing::new(ring)).map_err(|_| UnwrapError::Malformed)
+    .map(Zeroizing::new)
+    .map_err(|_| UnwrapError::NotForUs)
 }
 
 /// Binds a wrapped ring to the community and the machine; the name holds both.

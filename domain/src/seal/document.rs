@@ -94,7 +94,7 @@ impl DocumentKey {
     /// ring lacks the community's key of its epoch, or if a later release wrapped it.
     pub fn unwrap(ring: &KeyRing, wrapped: &[u8], space: &Space, entry: &EntryId) -> Option<Self> {
         let epoch = wrapped_epoch(wrapped)?;
-        keys_of(ring, epoch).find_map(|key| Self::unwrap_with(key, wrapped, space, entry))
+        ring.keys_of(epoch).find_map(|key| Self::unwrap_with(key, wrapped, space, entry))
     }
 
     fn unwrap_with(
@@ -137,11 +137,6 @@ pub fn erasure_id(target: &EntryId) -> EntryId {
     id.truncate(26);
     id.make_ascii_lowercase();
     EntryId::new(ERASURE_KIND, &id).expect("26 of a-z and 2-7 are an id")
-}
-
-/// Every key of an epoch that a ring holds.
-pub(super) fn keys_of(ring: &KeyRing, epoch: u32) -> impl Iterator<Item = &CommunityKey> {
-    ring.key(epoch).into_iter()
 }
 
 /// The key that wraps document keys, apart from those that sealed documents before there were any.

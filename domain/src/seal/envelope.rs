@@ -21,7 +21,7 @@ use hmac::digest::CtOutput;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::document::{DocumentKey, KeyName, keys_of};
+use super::document::{DocumentKey, KeyName};
 use super::framed;
 use super::ring::KeyRing;
 use crate::id::{AuthorId, ChangeHash, EntryId, Space};
@@ -177,7 +177,7 @@ pub fn open<'a>(
     envelope: &[u8],
 ) -> Result<Bytes, OpenError> {
     let head = inspect(envelope).map_err(|Malformed| OpenError::Malformed)?;
-    let mut of_epoch = keys_of(ring, head.epoch).peekable();
+    let mut of_epoch = ring.keys_of(head.epoch).peekable();
     if ![SHARED, OWN].contains(&envelope[1]) {
         return Err(OpenError::UnknownAlgorithm);
     }
@@ -474,6 +474,24 @@ mod tests {
         assert_eq!(key_name(&envelope), Some(name_of(&key(), &space(), &entry())));
         assert!(!is_shared(&envelope) && is_shared(&sealed_before(b"phone 138")));
         assert_eq!(key_name(&sealed_before(b"phone 138")), None);
+    }
+
+    #[test]
+    fn each_key_of_an_epoch_opens_what_it_sealed() {
+        let key = |secret| CommunityKey { epoch: 2, secret: [secret; 32] };
+        let apart = [4, 5].map(|secret| KeyRing::new([7; 32], key(secret)));
+        let mut both = apart[0].clone();
+        assert!(both.add(key(5)));
+        for ring in apart {
+            let before = seal_shared(&ring, &space(), &entry(), SENDER, NONCE, b"apart");
+            let opened = open_at(&both, &space(), &entry(), &before);
+            assert_eq!(opened.as_deref(), Ok(&b"apart"[..]));
+            let document = DocumentKey::new([6; 32]);
+            let wrapped = document.wrap(ring.newest(), &space(), &entry(), NONCE);
+            let own = seal(&document, 2, &space(), &entry(), SENDER, NONCE, b"apart");
+            let opened = open(&both, [wrapped.as_slice()], &space(), &entry(), &own);
+            assert_eq!(opened.as_deref(), Ok(&b"apart"[..]));
+        }
     }
 
     #[test]

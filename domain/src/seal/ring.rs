@@ -1,7 +1,9 @@
-//! The keys of a community: one secret per epoch, and the secret behind its keyed ids.
+//! The keys of a community: the secrets of its epochs, and the secret behind its keyed ids.
 //!
-//! A ring is what a desk holds on its disk and what admission hands to the next desk. It refuses
-//! to show a secret in any `Debug` text, and to be read back from bytes with a single bit wrong.
+//! A ring is what a desk holds on its disk and what admission hands to the next desk. Two desks
+//! that shut machines out apart from each other begin one epoch with two keys, and a ring keeps
+//! both. It refuses to show a secret in any `Debug` text, and to be read back from bytes with a
+//! single bit wrong.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +11,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// Most epochs in a ring. One machine lost a week for twenty years needs no more.
+/// Most keys in a ring. One machine lost a week for twenty years needs no more.
 pub const KEY_EPOCHS_MAX: usize = 1024;
 
 /// `version u8`, `count u16`, then the id secret.
@@ -18,12 +20,20 @@ const HEAD_BYTES: usize = 1 + 2 + 32;
 const KEY_BYTES: usize = 4 + 32;
 /// The first bytes of SHA-256 over everything before.
 const CHECK_BYTES: usize = 8;
+/// One key in each epoch.
 const VERSION: u8 = 1;
+/// The same layout, with an epoch that has several keys; written only then, so that an older
+/// release reads every other ring.
+const VERSION_SEVERAL: u8 = 2;
+
+/// Where a key stands in a ring: by epoch, then by the SHA-256 of its secret, which is the same
+/// order on every desk.
+type Place = (u32, [u8; 32]);
 
 /// The keys of one community, at least one: sealing uses the newest, opening any.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyRing {
-    keys: BTreeMap<u32, CommunityKey>,
+    keys: BTreeMap<Place, CommunityKey>,
     id_secret: [u8; 32],
 }
 
@@ -37,32 +47,44 @@ pub struct DamagedRing;
 impl KeyRing {
     /// A ring with its first key. The id secret is drawn once for the life of the community.
     pub fn new(id_secret: [u8; 32], first: CommunityKey) -> Self {
-        Self { keys: BTreeMap::from([(first.epoch, first)]), id_secret }
+        Self { keys: BTreeMap::from([(first.place(), first)]), id_secret }
     }
 
-    /// Adds the key of a further epoch; a key already held for that epoch stays. Returns whether
-    /// the key was taken.
+    /// Adds a key. Returns whether it was taken: not if it is held already or the ring is full.
     pub fn add(&mut self, key: CommunityKey) -> bool {
-        let room = self.keys.len() < KEY_EPOCHS_MAX && !self.keys.contains_key(&key.epoch);
+        let place = key.place();
+        let room = self.keys.len() < KEY_EPOCHS_MAX && !self.keys.contains_key(&place);
         if room {
-            self.keys.insert(key.epoch, key);
+            self.keys.insert(place, key);
         }
         room
     }
 
-    /// The key that seals.
+    /// The key that seals: the first of the newest epoch, the same on every desk with this ring.
     pub fn newest(&self) -> &CommunityKey {
-        self.keys.values().next_back().expect("a ring is made with one key and loses none")
+        let last =
+            self.keys.keys().next_back().expect("a ring is made with one key and loses none");
+        self.key(last.0).expect("the epoch was just read")
     }
 
-    /// The key of an epoch, to open what was sealed in it.
+    /// The first key of an epoch.
     pub fn key(&self, epoch: u32) -> Option<&CommunityKey> {
-        self.keys.get(&epoch)
+        self.keys_of(epoch).next()
     }
 
-    /// The epochs held, oldest first.
+    /// The keys of an epoch, to try each on what was sealed in it.
+    pub fn keys_of(&self, epoch: u32) -> impl Iterator<Item = &CommunityKey> {
+        self.keys.range((epoch, [0; 32])..=(epoch, [255; 32])).map(|(_, key)| key)
+    }
+
+    /// Every key, oldest epoch first.
+    pub fn keys(&self) -> impl Iterator<Item = &CommunityKey> {
+        self.keys.values()
+    }
+
+    /// The epochs held, oldest first; one with several keys comes as often.
     pub fn epochs(&self) -> impl Iterator<Item = u32> + '_ {
-        self.keys.keys().copied()
+        self.keys.keys().map(|(epoch, _)| *epoch)
     }
 
     /// The secret behind [`keyed_id`](super::keyed_id); the same in every epoch.
@@ -76,7 +98,8 @@ impl KeyRing {
         let len = HEAD_BYTES + self.keys.len() * KEY_BYTES + CHECK_BYTES;
         // Reserved in full at once: a buffer that grows leaves copies of secrets behind.
         let mut out = Zeroizing::new(Vec::with_capacity(len));
-        out.push(VERSION);
+        let several = self.epochs().zip(self.epochs().skip(1)).any(|(one, next)| one == next);
+        out.push(if several { VERSION_SEVERAL } else { VERSION });
         out.extend_from_slice(&(self.keys.len() as u16).to_le_bytes());
         out.extend_from_slice(&self.id_secret);
         for key in self.keys.values() {
@@ -92,7 +115,8 @@ impl KeyRing {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DamagedRing> {
         let at = bytes.len().checked_sub(CHECK_BYTES).ok_or(DamagedRing)?;
         let (body, sum) = bytes.split_at(at);
-        if body.len() < HEAD_BYTES || body[0] != VERSION || sum != check(body) {
+        let known = |version: u8| [VERSION, VERSION_SEVERAL].contains(&version);
+        if body.len() < HEAD_BYTES || !known(body[0]) || sum != check(body) {
             return Err(DamagedRing);
         }
         let count = usize::from(u16::from_le_bytes([body[1], body[2]]));
@@ -100,10 +124,10 @@ impl KeyRing {
         if !(1..=KEY_EPOCHS_MAX).contains(&count) || rest.len() != count * KEY_BYTES {
             return Err(DamagedRing);
         }
-        let keys: BTreeMap<u32, CommunityKey> = rest
+        let keys: BTreeMap<Place, CommunityKey> = rest
             .chunks_exact(KEY_BYTES)
             .map(CommunityKey::read)
-            .map(|key| (key.epoch, key))
+            .map(|key| (key.place(), key))
             .collect();
         if keys.len() != count {
             return Err(DamagedRing);
@@ -130,7 +154,7 @@ impl Drop for KeyRing {
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyRing")
-            .field("epochs", &self.keys.keys().collect::<Vec<_>>())
+            .field("epochs", &self.epochs().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }
@@ -145,6 +169,10 @@ pub struct CommunityKey {
 }
 
 impl CommunityKey {
+    fn place(&self) -> Place {
+        (self.epoch, Sha256::digest(self.secret).into())
+    }
+
     /// Reads exactly `KEY_BYTES`.
     fn read(bytes: &[u8]) -> Self {
         let mut epoch = [0; 4];
@@ -178,14 +206,39 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_key_seals_and_a_held_epoch_is_not_replaced() {
+    fn the_newest_epoch_seals_with_the_same_key_whatever_came_first() {
         let mut ring = ring();
         assert_eq!(ring.newest().epoch, 3);
-        assert!(!ring.add(CommunityKey { epoch: 3, secret: [0; 32] }));
-        assert_eq!(ring.key(3).map(|key| key.secret), Some([205; 32]));
+        assert!(!ring.add(CommunityKey { epoch: 3, secret: [205; 32] }), "it is held already");
         assert!(ring.add(CommunityKey { epoch: 2, secret: [0; 32] }));
         assert_eq!(ring.newest().epoch, 3);
         assert_eq!(ring.epochs().collect::<Vec<_>>(), [1, 2, 3]);
+
+        let key = |secret| CommunityKey { epoch: 4, secret: [secret; 32] };
+        let with = |secrets: [u8; 3]| {
+            let mut ring = ring.clone();
+            assert!(secrets.iter().all(|secret| ring.add(key(*secret))));
+            ring
+        };
+        let (one, other) = (with([1, 2, 3]), with([3, 2, 1]));
+        assert_eq!(one, other);
+        assert_eq!(one.newest(), other.newest());
+        assert_eq!(one.key(4), Some(one.newest()));
+        assert_eq!(one.keys_of(4).count(), 3, "each of them opens");
+        assert_eq!(KeyRing::from_bytes(&one.to_bytes()), Ok(one));
+    }
+
+    #[test]
+    fn a_ring_of_the_first_release_is_read_and_written_as_it_was() {
+        let golden = concat!(
+            "010200090909090909090909090909090909090909090909090909090909090909090901",
+            "000000abababababababababababababababababababababababababababababababab03",
+            "000000cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdc8",
+            "e24119cdab4db1",
+        );
+        let golden = data_encoding::HEXLOWER.decode(golden.as_bytes()).unwrap();
+        assert_eq!(KeyRing::from_bytes(&golden), Ok(ring()));
+        assert_eq!(ring().to_bytes().as_slice(), golden);
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub struct Status {
     pub code: Option<String>,
     /// Code of the community's ring, to compare after an approval.
     pub ring_code: Option<String>,
+    /// The member list, on a node.
+    #[serde(default)]
+    pub list: Option<ListView>,
     /// The last time a link was up, local time.
     pub last_success: Option<String>,
     /// The last attempt to make one.
@@ -104,6 +107,28 @@ pub struct Snapshot {
     pub spaces: BTreeMap<Space, (u64, u64, String)>,
     /// Segment files with the bytes that count.
     pub segments: Vec<(String, u64)>,
+}
+
+/// How the community's member list stands on a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListView {
+    /// There is one here.
+    pub begun: bool,
+    /// This machine is on it.
+    pub listed: bool,
+    /// This machine was on it and is no more.
+    pub removed: bool,
+    /// Entries that claim to belong to it and are not believed: forged, altered, or by a machine
+    /// that was removed.
+    pub doubted: u64,
+    /// Statements that follow one which has not come: somebody holds it back, or it is on its way.
+    pub waiting: u64,
+    /// A ring was put here that fits neither this machine nor the list.
+    pub ring_refused: bool,
+    /// Keys of the community that this machine was not given yet.
+    pub lacking: u64,
+    /// The day the recovery sheets in force were printed, local.
+    pub recovery_printed: Option<String>,
 }
 
 /// A space in a status.
@@ -245,14 +270,29 @@ pub struct RefusedView {
 }
 
 /// A machine of the community.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DeviceView {
     /// Its machine name.
     pub machine: String,
-    /// It has the community's key.
+    /// It is on the community's list; where there is none yet, it has the community's key.
     pub approved: bool,
     /// The code to compare.
     pub code: String,
+    /// The day it was let in, local, by the clock of who did.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// The machine that let it in, or `recovery-sheets`.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// The day it was removed, local.
+    #[serde(default)]
+    pub removed: Option<String>,
+    /// The machine that removed it.
+    #[serde(default)]
+    pub removed_by: Option<String>,
+    /// The list has this name with other keys.
+    #[serde(default)]
+    pub differs: bool,
 }
 
 /// An enrolled machine, as the hub knows it.

@@ -27,7 +27,7 @@ use crate::ask::{Answer, Ask};
 use crate::authority::make_private_dir;
 use crate::books::Books;
 use crate::daemon::{self, CHINA_OFFSET_MINUTES};
-use crate::site::Opening;
+use crate::site::{Opening, Standing};
 
 /// The ring's place among a desk's secrets.
 const RING: &str = "keys/ring";
@@ -77,6 +77,7 @@ pub fn drill(
         me: manifest.name.clone(),
         registry: Arc::new(Registry::builtin().open_metrics()),
         ring,
+        members: Standing::default(),
         device: None,
         entropy: daemon::system_entropy(),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,

@@ -1,18 +1,20 @@
-//! The secrets a desk keeps in `keys/`: its device key, and the community's key ring once it has
-//! one.
+//! What a desk keeps in `keys/`: its device key, the community's key ring once it has one, and
+//! the member list it follows.
 //!
-//! Both files are readable by their owner only and are replaced whole. It refuses to make a ring
+//! The files are readable by their owner only and are replaced whole. It refuses to make a ring
 //! on any machine but the one that founded its community, and to overwrite a ring with nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use linli_domain::seal::{CommunityKey, DamagedRing, DeviceKey, KeyRing};
+use linli_domain::id::CommunityId;
+use linli_domain::seal::{CommunityKey, DamagedList, DamagedRing, DeviceKey, KeyRing, Members};
 
 use crate::authority::{read_if_present, write_private};
 
 const DEVICE: &str = "device";
 const RING: &str = "ring";
+const MEMBERS: &str = "members";
 
 /// Keys that cannot be read, made or kept.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,14 @@ pub enum KeysError {
         path: PathBuf,
         /// Why not.
         source: DamagedRing,
+    },
+    /// The member list cannot be read.
+    #[error("{path}: {source}")]
+    Members {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: DamagedList,
     },
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
@@ -76,6 +86,19 @@ impl Keys {
         KeyRing::from_bytes(&bytes).map(Some).map_err(|source| KeysError::Ring { path, source })
     }
 
+    /// The member list this desk follows; `None` on one that has not seen any.
+    pub fn members(&self, community: &CommunityId) -> Result<Option<Members>, KeysError> {
+        let path = self.dir.join(MEMBERS);
+        let Some(bytes) = read(&path)? else { return Ok(None) };
+        let list = Members::from_bytes(community, &bytes);
+        list.map(Some).map_err(|source| KeysError::Members { path, source })
+    }
+
+    /// Keeps the bytes of the member list.
+    pub fn keep_members(&self, list: &[u8]) -> Result<(), KeysError> {
+        write(&self.dir.join(MEMBERS), list)
+    }
+
     /// Makes the first ring of a community; one that is there already is kept.
     pub fn found(&self) -> Result<KeyRing, KeysError> {
         if let Some(ring) = self.ring()? {
@@ -86,7 +109,7 @@ impl Keys {
         Ok(ring)
     }
 
-    /// Keeps a ring that came by approval.
+    /// Keeps a ring that came by approval or got a new key.
     pub fn keep(&self, ring: &KeyRing) -> Result<(), KeysError> {
         write(&self.dir.join(RING), &ring.to_bytes())
     }

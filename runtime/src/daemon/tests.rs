@@ -22,7 +22,7 @@ use crate::ahead::Ahead;
 use crate::ask::{EntryView, RecordForm};
 use crate::limits::SPACE_WAITING_BYTES_MAX;
 use crate::link::Links;
-use crate::site::{OpenSiteError, Opening};
+use crate::site::{OpenSiteError, Opening, Standing};
 
 fn site(disk: MemoryDisk) -> Site<MemoryDisk, MemoryViews> {
     let (store, _) = Store::open(disk, MemoryViews::new(), StoreOptions::default()).unwrap();
@@ -35,6 +35,7 @@ fn opening() -> Opening {
         me: PeerName::parse("d/s/yili/desk-a").unwrap(),
         registry: Arc::new(Registry::builtin()),
         ring: Some(KeyRing::new([1; 32], CommunityKey { epoch: 1, secret: [2; 32] })),
+        members: Standing::default(),
         device: None,
         entropy: Box::new(move |bytes| {
             drawn = drawn.wrapping_add(1);

@@ -72,6 +72,9 @@ impl<D: Disk, V: Views> Site<D, V> {
             Ask::Approve { machine, code } => {
                 self.approve(&machine, &code).map(|ring_code| Answer::Approved { ring_code })
             }
+            Ask::RemoveDevice { machine } => self.remove_device(&machine),
+            Ask::PrintRecovery { sealing, signing } => self.print_recovery(&sealing, &signing),
+            Ask::Recover { seed } => self.recover(seed.bytes()),
             Ask::Packs {} => Ok(Answer::Packs { packs: self.packs() }),
             Ask::Publish { files } => self.publish(&files),
             Ask::Withdraw { pack } => self.withdraw(&pack),
@@ -297,6 +300,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             unlocked: self.books.ring().is_some(),
             code: self.own_code(),
             ring_code: self.own_ring_code(),
+            list: self.list_view(),
             restored: !self.books.unmet().is_empty(),
             unclean: self.books.unclean() as u64,
             audit: self.audit_view(),

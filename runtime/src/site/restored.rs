@@ -42,7 +42,9 @@ impl<D: Disk, V: Views> Site<D, V> {
             Ask::Add { .. }
             | Ask::Import { dry_run: false, .. }
             | Ask::Approve { .. }
-            | Ask::Erase { dry_run: false, .. } => of(own),
+            | Ask::Erase { dry_run: false, .. }
+            | Ask::RemoveDevice { .. }
+            | Ask::PrintRecovery { .. } => of(own),
             Ask::Edit { community, .. } | Ask::Step { community, .. } => {
                 of(community.as_ref().or(own))
             }

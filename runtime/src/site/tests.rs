@@ -5,6 +5,7 @@ mod audits;
 mod closings;
 mod erasures;
 mod found;
+mod members;
 mod packs;
 mod quota;
 mod restored;
@@ -21,7 +22,7 @@ use linli_store::store::{Store, StoreOptions};
 use linli_store::views::MemoryViews;
 use serde_json::json;
 
-use super::{Opening, Site};
+use super::{Opening, Site, Standing};
 use crate::ask::{Answer, Ask, StepForm};
 use crate::books::BooksTrouble;
 
@@ -55,6 +56,7 @@ fn open_on(
         me: peer(name),
         registry: Arc::new(Registry::builtin()),
         ring,
+        members: Standing::default(),
         device: (!name.contains("/-/")).then(|| DeviceKey::derive(&[seed; 32])),
         entropy: Box::new(move |bytes| {
             for byte in bytes {

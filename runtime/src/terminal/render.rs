@@ -7,15 +7,15 @@ use std::fmt::Write as _;
 
 use super::table::Table;
 use super::words::Words;
-use super::{Lang, audits, closings, erasures, figures, kinds};
-use crate::ask::{Answer, EntryView, KindView, NodeView, Status};
+use super::{Lang, audits, closings, erasures, figures, kinds, members, standing};
+use crate::ask::{Answer, EntryView, KindView, NodeView};
 use crate::limits::MEGABYTE;
 
 /// The answer in lines of about `columns` columns, ended by a line break where there is any text.
 pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
     let words = Words { lang };
     let text = match answer {
-        Answer::Status(told) => status(told, lang, columns),
+        Answer::Status(told) => standing::page(told, lang, columns),
         Answer::Written { entry, changes, state } => {
             let state = words.state(entry.kind(), state);
             let saved = match (changes, lang) {
@@ -76,19 +76,9 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             }
             listed(&table, columns, lang.pick("没有被拒收的变更。", "No change was refused."))
         }
-        Answer::Devices { devices } => {
-            let mut table =
-                Table::new(lang.pick(["电脑", "状态", "核对码"], ["Machine", "State", "Code"]));
-            for device in devices {
-                let state = if device.approved {
-                    lang.pick("已批准", "approved")
-                } else {
-                    lang.pick("等待批准", "waits for approval")
-                };
-                table.row([device.machine.as_str(), state, &device.code]);
-            }
-            listed(&table, columns, lang.pick("还没有电脑。", "There are no machines yet."))
-        }
+        Answer::Devices { devices } => members::page(devices, lang, columns),
+        Answer::Removed { machine, epoch, left } => members::removed(machine, *epoch, *left, lang),
+        Answer::RecoveryPrinted { day } => format!("{day}\n"),
         Answer::Approved { ring_code } => match lang {
             Lang::Zh => format!("已批准。请核对：那台电脑的 status 应显示社区密钥码 {ring_code}\n"),
             Lang::En => format!(
@@ -149,116 +139,6 @@ fn verdict(head: &str, troubles: &[String], good: &str) -> String {
     }
     text
 }
-
-fn status(status: &Status, lang: Lang, columns: usize) -> String {
-    let mut text = format!("{} · {} · {}\n", status.name, status.role, status.version);
-    let mut line = |zh: &str, en: &str, value: &str| {
-        let _ = writeln!(text, "{}{value}", lang.pick(zh, en));
-    };
-    if let Some(code) = &status.code {
-        line("等待批准，核对码：", "Waits for approval, code: ", code);
-        line(
-            "在已批准的电脑上运行：",
-            "On an approved machine run: ",
-            &format!(
-                "linli-node approve {} --code {code}",
-                status.name.rsplit('/').next().unwrap_or_default()
-            ),
-        );
-    }
-    if let Some(code) = &status.ring_code {
-        line("社区密钥码：", "Ring code: ", code);
-    }
-    line("未送达：", "Unsent: ", &status.unsent.to_string());
-    if status.refused > 0 {
-        line("被拒收：", "Refused: ", &format!("{} (refused)", status.refused));
-    }
-    for (zh, en, value) in [
-        ("上次成功同步：", "Last success: ", &status.last_success),
-        ("上次尝试：", "Last attempt: ", &status.last_attempt),
-        ("上次失败原因：", "Last error: ", &status.last_error),
-    ] {
-        if let Some(value) = value {
-            line(zh, en, value);
-        }
-    }
-    if status.links.iter().any(|link| link.resting && !link.agreed) {
-        line("限量：", "Limit: ", lang.pick(PUT_OFF.0, PUT_OFF.1));
-    }
-    if status.restored {
-        line("恢复：", "Restored: ", lang.pick(RESTORED.0, RESTORED.1));
-    }
-    if status.unclean > 0 {
-        line("销毁：", "Erasures: ", &erasures::unclean(status.unclean, lang));
-    }
-    if let Some(free) = status.free_bytes {
-        let megabytes = format!("{} MB · ", free / MEGABYTE);
-        line("磁盘：", "Disk: ", &(megabytes + audits::too_little_room(lang)));
-    }
-    audits::lines(&status.audit, lang, &mut line);
-    if let Some(now) = &status.connections {
-        let counts = match lang {
-            Lang::Zh => format!(
-                "{} / {}，未表明身份 {}，让位 {}",
-                now.machines, now.machines_max, now.strangers, now.turned_away
-            ),
-            Lang::En => format!(
-                "{} of {}, strangers {}, turned away {}",
-                now.machines, now.machines_max, now.strangers, now.turned_away
-            ),
-        };
-        line("连接：", "Connections: ", &counts);
-    }
-    for name in &status.slowed {
-        let todo = lang.pick(
-            "不断违反规则，已放慢。请联系该处查明；不再信任时运行 linli-hub revoke",
-            "goes on breaking the rules and is slowed. Ask its office; run `linli-hub revoke` if it is not to be trusted",
-        );
-        line("放慢：", "Slowed: ", &format!("{name} {todo}"));
-    }
-    for note in &status.store {
-        line("存储：", "Store: ", note);
-    }
-    let mut spaces = Table::new(lang.pick(["空间", ">变更"], ["Space", ">Changes"]));
-    for space in &status.spaces {
-        spaces.row([space.space.to_string(), space.changes.to_string()]);
-    }
-    if !spaces.is_empty() {
-        let _ = write!(text, "\n{}", spaces.render(columns));
-    }
-    let mut links = Table::new(
-        lang.pick(["对端", "空间", "状态", ">未送达"], ["Peer", "Space", "State", ">Unsent"]),
-    );
-    for link in &status.links {
-        let state = match (link.agreed, link.resting) {
-            (true, _) => lang.pick("一致", "agrees"),
-            (false, true) => lang.pick("今日已到限量", "put off"),
-            (false, false) => lang.pick("同步中", "catching up"),
-        };
-        links.row([
-            link.peer.clone(),
-            link.space.to_string(),
-            state.into(),
-            link.unsent.to_string(),
-        ]);
-    }
-    let none = lang.pick("现在没有连接。", "No link stands now.");
-    let _ = write!(text, "\n{}", listed(&links, columns, none));
-    text
-}
-
-/// What a machine that was restored from a backup is told until it has met its peers.
-const RESTORED: (&str, &str) = (
-    "从备份恢复，正等待与对端核对；核对一致之前只能查看。",
-    "From a backup; it waits to meet its peers, and is for reading only until it agrees with them.",
-);
-
-/// What a desk that is put off is told.
-const PUT_OFF: (&str, &str) = (
-    "街道平台今天不再接收本机的数据，数据都在本机，没有丢失，一天之内会自动继续。急需时请街道平台的管理员在 hub.toml 里调高 node_megabytes_per_day。",
-    "The hub takes no more from this machine today. Nothing is lost; it goes on by itself within a \
-     day. If it cannot wait, ask the hub's operator to raise node_megabytes_per_day in hub.toml.",
-);
 
 fn entry_page(entry: &EntryView, words: Words) -> String {
     let kind = entry.entry.kind();
@@ -423,6 +303,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::ask::Status;
     use crate::ask::{ConnectionsView, LinkView, StepView};
 
     fn issue() -> EntryView {

@@ -19,7 +19,7 @@ use linli_runtime::dial::{Dial, Dialling, dial};
 use linli_runtime::enrol::{Enrolled, Token, enrol};
 use linli_runtime::limits::LINK_AGE;
 use linli_runtime::link::{LinkEvent, Links};
-use linli_runtime::site::Opening;
+use linli_runtime::site::{Opening, Standing};
 use linli_runtime::tls::{Clock, Expect, Traffic};
 use tokio::sync::{mpsc, watch};
 
@@ -77,6 +77,7 @@ impl Desk {
             me: enrolled.identity.peer().clone(),
             registry: Arc::new(Registry::builtin().open_metrics()),
             ring,
+            members: Standing::default(),
             device: Some(keys.device()?),
             entropy: daemon::system_entropy(),
             utc_offset_minutes: CHINA_OFFSET_MINUTES,

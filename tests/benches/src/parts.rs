@@ -17,7 +17,7 @@ use linli_domain::pack::Registry;
 use linli_domain::value::Value;
 use linli_runtime::ask::{Answer, Ask, FigureQuery};
 use linli_runtime::daemon::{self, CHINA_OFFSET_MINUTES, Opened, now_millis};
-use linli_runtime::site::{Opening, Site};
+use linli_runtime::site::{Opening, Site, Standing};
 use linli_store::disk::Disk;
 use linli_store::views::Views;
 use linli_store::{
@@ -70,6 +70,7 @@ fn opening() -> anyhow::Result<Opening> {
         me: PeerName::parse("demo/demo/yili/one")?,
         registry: Arc::new(Registry::builtin().open_metrics()),
         ring: None,
+        members: Standing::default(),
         device: None,
         entropy: daemon::system_entropy(),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
 use linli_domain::pack::Registry;
-use linli_domain::seal::{DeviceKey, DevicePublicKey, KeyRing};
+use linli_domain::seal::{DeviceKey, KeyRing, MemberKeys};
 use linli_replica::frame::Frame;
-use linli_runtime::site::{Entropy, OpenSiteError, Opening, Site};
+use linli_runtime::site::{Entropy, OpenSiteError, Opening, Site, Standing};
 use linli_store::journal::{JournalOptions, OpenError, ReadError};
 use linli_store::store::{Store, StoreError, StoreOptions};
 use linli_store::views::Begun;
@@ -162,9 +162,9 @@ impl Machine {
         (BEGINS_MS + now_ms as i64 + self.clock_off_ms).max(0) as u64
     }
 
-    /// The key a ring is wrapped to.
-    pub(crate) fn device_public(&self) -> Option<DevicePublicKey> {
-        self.device.as_ref().map(DeviceKey::public)
+    /// Its public keys.
+    pub(crate) fn device_keys(&self) -> Option<MemberKeys> {
+        self.device.as_ref().map(DeviceKey::keys)
     }
 
     /// Whether a link to it can stand.
@@ -196,6 +196,7 @@ impl Machine {
             registry: self.registry.clone(),
             ring: self.ring.clone(),
             device: self.device.clone(),
+            members: Standing::default(),
             entropy: match planted {
                 Some(Planted::SystemRandomness) => stray_entropy(),
                 _ => self.well.entropy(),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use linli_domain::entry::StepId;
 use linli_domain::hlc::Hlc;
 use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
-use linli_domain::seal::{DevicePublicKey, ERASURE_KIND, device_code, erasure_id};
+use linli_domain::seal::{ERASURE_KIND, MemberKeys, erasure_id, member_code};
 use linli_runtime::ask::{Answer, Ask, EntryView, FigureQuery, RecordForm, StepForm};
 use linli_runtime::limits::CLOCK_DRIFT_MILLIS_MAX;
 use serde_json::Value as Json;
@@ -67,7 +67,7 @@ impl People {
     pub(crate) fn sit_down(
         &mut self,
         at: &mut Machine,
-        waiting: &[(PeerName, DevicePublicKey)],
+        waiting: &[(PeerName, MemberKeys)],
     ) -> Vec<Told> {
         match at.name.role() {
             Role::Node => self.at_desk(at, waiting),
@@ -76,7 +76,7 @@ impl People {
         }
     }
 
-    fn at_desk(&mut self, at: &mut Machine, waiting: &[(PeerName, DevicePublicKey)]) -> Vec<Told> {
+    fn at_desk(&mut self, at: &mut Machine, waiting: &[(PeerName, MemberKeys)]) -> Vec<Told> {
         let locked = at.site.as_mut().is_none_or(|site| site.books().ring().is_none());
         if !locked
             && self.chance.one_in(4)
@@ -260,8 +260,9 @@ impl People {
         self.ask(at, ask, "mistakes at a form")
     }
 
-    fn approve(&mut self, at: &mut Machine, name: &PeerName, key: DevicePublicKey) -> Told {
-        let code = self.codes.entry(name.clone()).or_insert_with(|| device_code(key, name)).clone();
+    fn approve(&mut self, at: &mut Machine, name: &PeerName, key: MemberKeys) -> Told {
+        let code =
+            self.codes.entry(name.clone()).or_insert_with(|| member_code(&key, name)).clone();
         self.ask(at, Ask::Approve { machine: name.machine.to_string(), code }, "approvals")
     }
 
@@ -308,7 +309,7 @@ impl People {
 
     /// An entry that the machine has, of a kind or of any.
     fn known(&mut self, at: &Machine, kind: &str) -> Option<(CommunityId, EntryId)> {
-        let housekeeping = ["device", "lookup", ERASURE_KIND];
+        let housekeeping = ["device", "member", "handed_key", "lookup", ERASURE_KIND];
         let fit: Vec<&(CommunityId, EntryId)> = at
             .entries
             .iter()

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use linli_domain::id::{CommunityId, PeerName, Role};
 use linli_domain::pack::Registry;
-use linli_domain::seal::{CommunityKey, DevicePublicKey, KeyRing};
+use linli_domain::seal::{CommunityKey, KeyRing, MemberKeys};
 use linli_store::CrashKeep;
 
 use damage::Found;
@@ -261,13 +261,13 @@ impl World {
     }
 
     /// Desks of a machine's community that lack its key.
-    fn waiting_with(&self, machine: MachineNo) -> Vec<(PeerName, DevicePublicKey)> {
+    fn waiting_with(&self, machine: MachineNo) -> Vec<(PeerName, MemberKeys)> {
         let community = &self.machines[machine].name.community;
         self.machines
             .iter()
             .filter(|other| other.name.community == *community && other.ring.is_none())
             .filter(|other| !other.hostile)
-            .filter_map(|other| Some((other.name.clone(), other.device_public()?)))
+            .filter_map(|other| Some((other.name.clone(), other.device_keys()?)))
             .collect()
     }
 

@@ -72,6 +72,7 @@ pub(super) fn machine(
         registry: Arc::new(Definitions::builtin().open_metrics()),
         ring: None,
         device: None,
+        members: crate::site::Standing::default(),
         entropy: daemon::system_entropy(),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,
         node_bytes_per_day: 0,

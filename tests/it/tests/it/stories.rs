@@ -11,6 +11,7 @@ mod disks;
 mod duty_turn;
 mod erasure;
 mod kill_cycles;
+mod members;
 mod mishaps;
 mod network_cut;
 mod newcomer;
