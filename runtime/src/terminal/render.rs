@@ -303,8 +303,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::ask::Status;
-    use crate::ask::{ConnectionsView, LinkView, StepView};
+    use crate::ask::{ConnectionsView, LinkView, Status, StepView};
 
     fn issue() -> EntryView {
         EntryView {

@@ -162,6 +162,7 @@ impl Node {
             registry,
             ring: None,
             device: None,
+            members: linli_runtime::site::Standing::default(),
             entropy: daemon::system_entropy(),
             utc_offset_minutes: CHINA_OFFSET_MINUTES,
             node_bytes_per_day: 0,
