@@ -144,6 +144,7 @@ impl Office {
             registry: Arc::new(Registry::builtin().open_metrics()),
             ring,
             device: None,
+            members: linli_runtime::site::Standing::default(),
             entropy: daemon::system_entropy(),
             utc_offset_minutes: 480,
             node_bytes_per_day: 0,
