@@ -278,7 +278,7 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// One slice of background work: figures, rows, a checkpoint, an audit. True if there is more.
     pub fn idle(&mut self) -> bool {
-        let landed = self.land(false);
+        self.land(false);
         let measured = self.measure_touched(SLICE_ENTRIES);
         let wrote = self.write_rows(SLICE_ENTRIES);
         if measured || wrote || self.measure_again(SLICE_ENTRIES) {
@@ -293,7 +293,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             self.checkpoint_behind();
         }
         // Rows on their way to the disk are looked at when they are there.
-        landed && self.audit_on()
+        !self.books.store.is_landing() && self.audit_on()
     }
 
     /// Background work that cannot wait for an idle moment, so that memory and the next start
@@ -420,11 +420,10 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 
     /// Hears what became of a checkpoint on its way; with `wait`, once it has ended.
-    fn land(&mut self, wait: bool) -> bool {
-        self.books.store.landed(wait).unwrap_or_else(|error| {
+    fn land(&mut self, wait: bool) {
+        if let Err(error) = self.books.store.landed(wait) {
             self.books.trouble(BooksTrouble::View(error.to_string()));
-            true
-        })
+        }
     }
 }
 

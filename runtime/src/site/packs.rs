@@ -150,16 +150,24 @@ impl<D: Disk, V: Views> Site<D, V> {
         true
     }
 
+    /// Entries measured under new definitions so far; 0 where none are.
+    fn measured_again(&self) -> u64 {
+        self.definitions.again.as_ref().map_or(0, |again| again.entries)
+    }
+
     /// Brings figures up to date before they are told. What takes longer than a moment goes on in
     /// the background, and whoever asked is told to wait.
     pub(super) fn finish_measuring(&mut self) -> Result<(), Trouble> {
         while self.measure_touched(PAGE_MAX) {}
-        for _ in 0..MEASURED_AT_ONCE_MAX / PAGE_MAX {
+        let began = self.measured_again();
+        let mut done = began;
+        // Ledgers are short or long: entries count, not slices.
+        while done - began < MEASURED_AT_ONCE_MAX as u64 {
             if !self.measure_again(PAGE_MAX) {
                 return Ok(());
             }
+            done = self.measured_again().max(done);
         }
-        let done = self.definitions.again.as_ref().map_or(0, |again| again.entries);
         Err(Trouble {
             code: "measuring".to_owned(),
             zh: format!("指标定义刚更新，正在重新统计（已 {done} 条），请稍等片刻再查。"),

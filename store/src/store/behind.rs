@@ -62,6 +62,11 @@ impl<D: Disk, V: Views> Store<D, V> {
         Ok(true)
     }
 
+    /// Whether a checkpoint is on its way, as far as was heard.
+    pub fn is_landing(&self) -> bool {
+        self.landing.is_some()
+    }
+
     /// Whether no checkpoint is on its way any more; with `wait`, once none is. One that failed is
     /// part of the next.
     pub fn landed(&mut self, wait: bool) -> Result<bool, CheckpointError> {
