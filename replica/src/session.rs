@@ -44,8 +44,8 @@ pub(crate) struct Session {
     pace: Pace,
     /// Ticks for which the peer was asked to rest: until then a difference is no news.
     asked_to_rest: u32,
-    /// The peer's place in our journal is not known: until both agree, nothing more counts as held by
-    /// it.
+    /// The peer's place in our journal is not known, or it may lack something before it: until both
+    /// agree, nothing more counts as held by it.
     unsure: bool,
     /// Ranges are to be compared once this turn is durable: what is only staged has no place yet.
     comparison_due: bool,
@@ -142,7 +142,9 @@ impl Session {
         // A peer that was set back may lack what it once acknowledged.
         let acked = holdings.acked(&self.peer, &self.space).min(start.unwrap_or(0));
         holdings.set_acked(&self.peer, &self.space, acked);
-        self.unsure = start.is_none();
+        // It has read what it did not acknowledge: answers lost with a link, or changes that it asked
+        // for again because it lacked their cause.
+        self.unsure = start.is_none_or(|start| acked < start);
         self.sent = start.unwrap_or(ours.head);
         self.told = start.unwrap_or(0);
         self.comparison_due = start.is_none();

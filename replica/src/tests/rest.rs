@@ -218,3 +218,22 @@ fn what_lacks_its_cause_is_sent_after_pauses_that_double_until_something_changes
     let took = pair.seconds_until_agreed();
     assert!(took <= 2, "{took} seconds after the cause");
 }
+
+#[test]
+fn what_lacked_its_cause_on_an_earlier_link_does_not_count_as_held() {
+    let (mut left, right) = (side("a", 1), side("b", 2));
+    left.memory.write(101);
+    let mut pair = Pair::new(left, right);
+    pair.connect();
+    assert_eq!(pair.right.memory.cursors[&pair.left.name].seq, 1, "it was read, and not taken");
+    // The repair that waited is gone with the link; what is new gets through.
+    pair.left.memory.write(200);
+    pair.connect();
+    assert!(pair.right.memory.has(200));
+    assert_acked_is_held(&pair.left, &pair.right);
+    pair.left.memory.write(100);
+    pair.play();
+    pair.seconds_until_agreed();
+    pair.second();
+    assert_eq!(pair.left.memory.acked[&pair.right.name], 3);
+}
