@@ -8,7 +8,7 @@ use linli_fuzz::{TARGETS, Verdict, corpus, target};
 
 /// Mutations of each target.
 const INPUTS: u64 = 3_000;
-/// As many in an eighth of a second a piece would be: those that write files.
+/// Of those that write files.
 const INPUTS_SLOW: u64 = 600;
 /// Files of all corpora together.
 const FILES_MAX: usize = 200;
@@ -35,7 +35,7 @@ fn smoke(name: &str, inputs: u64) {
         panic!("{name}, after {} inputs: {}\n{show}", finding.after, finding.what);
     }
     let mutants = tally.inputs.min(inputs);
-    assert!(tally.accepted * 50 > mutants, "{name} takes nearly nothing: {tally:?}");
+    assert!(tally.accepted * 200 > mutants, "{name} takes nearly nothing: {tally:?}");
     assert!(!tally.refused.is_empty(), "{name} refuses nothing: {tally:?}");
 }
 
