@@ -253,3 +253,16 @@ fn the_same_entry_made_at_two_desks_merges_field_by_field() {
     assert_eq!(entry.text("b"), "y");
     assert!(entry.conflicts.is_empty(), "equal values are no conflict");
 }
+
+#[test]
+fn a_float_that_is_no_number_reads_as_automerge_reads_it() {
+    let puts = [f64::NAN, -f64::NAN, -0.0].map(Value::Float).into_iter().zip(["a", "b", "c"]);
+    let puts = puts.map(|(value, key)| (key.to_owned(), Some(value))).collect::<Vec<_>>();
+    let mut doc = Doc::new();
+    let change = doc.edit(ActorId([1; 16]), 0, puts.clone()).expect("new");
+    assert_eq!(gate::parse(&change.bytes, &change.hash).as_ref(), Ok(&change));
+    doc.apply(&change);
+    assert_eq!(doc.compare(std::slice::from_ref(&change.bytes)), Ok(()));
+    assert_eq!(Doc::from_row(&doc.to_row()).as_ref(), Ok(&doc));
+    assert_eq!(doc.edit(ActorId([1; 16]), 1, puts), None, "the same once more is no edit");
+}

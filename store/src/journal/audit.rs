@@ -137,7 +137,15 @@ impl<D: Disk> Journal<D> {
         for header in self.headers.get(first - 1..).unwrap_or_default() {
             let mut walk = scan::start(&self.disk, header, fresh)?;
             while fresh.link.commits < self.state.link.commits {
-                let Some(commit) = walk.next_commit()? else { break };
+                let at = walk.offset;
+                let commit = match walk.next_commit() {
+                    Ok(Some(commit)) => commit,
+                    Ok(None) => break,
+                    Err(stop) => {
+                        self.only_room(stop, header.number, at)?;
+                        break;
+                    }
+                };
                 read += commit.bytes.len() as u64;
                 scan::take(fresh, header.number, &commit)?;
                 if read >= max_bytes {

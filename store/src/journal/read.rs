@@ -144,7 +144,15 @@ impl<D: Disk> Journal<D> {
                 if state.link.commits >= until || records.len() >= max_records {
                     return Ok(records);
                 }
-                let Some(commit) = walk.next_commit()? else { break };
+                let at = walk.offset;
+                let commit = match walk.next_commit() {
+                    Ok(Some(commit)) => commit,
+                    Ok(None) => break,
+                    Err(stop) => {
+                        self.only_room(stop, header.number, at)?;
+                        break;
+                    }
+                };
                 scan::take(state, header.number, &commit)?;
                 let buffer = Bytes::copy_from_slice(commit.bytes);
                 let copied = walk::Commit { bytes: &buffer, ..commit };
@@ -158,6 +166,18 @@ impl<D: Disk> Journal<D> {
             }
         }
         Ok(records)
+    }
+
+    /// Whether a walk that stopped at `offset` of a segment only met room there that was never given
+    /// back, as an open takes it to be: another segment follows. Otherwise the flaw it stopped at.
+    pub(super) fn only_room(&self, stop: Stop, segment: u32, offset: u64) -> Result<(), Stop> {
+        let closed = segment < self.segments();
+        let flawed = matches!(stop, Stop::Flaw(_));
+        if closed && flawed && scan::only_zeros(&self.disk, segment, offset)? {
+            Ok(())
+        } else {
+            Err(stop)
+        }
     }
 
     /// Shows the durable records `after` + 1 to `last` to a visitor, in order. `budget` is a hint

@@ -41,7 +41,12 @@ pub(crate) fn scan<D: Disk + ?Sized>(
         end = match scan_segment(&mut walk, header, state, passed) {
             Ok(()) => End::Clean,
             Err(Stop::Io(error)) => return Err(Stop::Io(error)),
-            Err(Stop::Flaw(_)) if only_zeros(disk, header.number, walk.offset)? => End::Clean,
+            // A flaw inside of a whole commit lies before the walk, which has passed it.
+            Err(Stop::Flaw(damage))
+                if only_zeros(disk, header.number, walk.offset.min(damage.offset))? =>
+            {
+                End::Clean
+            }
             Err(Stop::Flaw(damage)) if header.number as usize == headers.len() => {
                 End::Flawed(damage)
             }
@@ -115,5 +120,40 @@ pub(crate) fn used_after<D: Disk + ?Sized>(
         if read < window.len() {
             return Ok(used);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linli_domain::id::ChangeHash;
+
+    use super::super::record::{Body, Change};
+    use super::super::walk::Link;
+    use super::super::{Journal, JournalOptions, OpenError, Pending};
+    use super::*;
+    use crate::disk::MemoryDisk;
+
+    #[test]
+    fn a_last_commit_that_does_not_follow_is_damage_and_not_an_end() {
+        let mut pending = Pending::default();
+        pending.begin_segment(1, Link::default());
+        pending.write(&Body::Note { key: "epoch", value: b"7" });
+        pending.write(&Body::Change(Change {
+            space: "community/yili/open",
+            seq: 7,
+            origin: 0,
+            chain: 1,
+            entry: "issue/1",
+            hash: ChangeHash([1; 32]),
+            bytes: b"change",
+        }));
+        pending.seal(Link::default());
+        let mut disk = MemoryDisk::new();
+        disk.append("00000001.seg", &pending.buffer).expect("append");
+        let opened = Journal::open(disk, JournalOptions::default());
+        assert!(
+            matches!(&opened, Err(OpenError::Damaged(damage)) if damage.flaw == Flaw::Order),
+            "{opened:?}"
+        );
     }
 }

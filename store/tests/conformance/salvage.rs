@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use linli_domain::id::ChangeHash;
-use linli_store::{CrashKeep, DiskCall, Journal, MemoryDisk, NoBlocks, OpenError, StoreOptions};
+use linli_store::{
+    CrashKeep, Disk as _, DiskCall, Journal, MemoryDisk, NoBlocks, OpenError, StoreOptions,
+};
 
 use crate::engine::{Engine, Memory, small};
 use crate::history::{History, catch_up, rows, rows_of, space};
@@ -169,4 +171,22 @@ fn views_are_derived_again_after_a_salvage() {
     history.grow(&mut store, 5, 2, 10);
     assert!(store.head(&space(0)).seq > 0);
     history.check(&mut store);
+}
+
+#[test]
+fn room_left_behind_a_closed_segment_is_no_damage() {
+    for zeros in [3, 8, 5000] {
+        let (engine, mut history) = long_journal();
+        let mut disk = engine.disk();
+        disk.append("00000001.seg", &vec![0; zeros]).expect("append");
+        let (journal, _) = Journal::open(disk, small().journal).expect("opens");
+        assert_eq!(journal.audit().expect("audit").damage, [], "{zeros} zeros");
+        drop(journal);
+        let (mut store, _) = engine.open(small());
+        assert_eq!(catch_up(&mut store), 60, "every record is replayed, {zeros} zeros");
+        assert_eq!(rows(&store), rows_of(&history));
+        history.check(&mut store);
+        history.grow(&mut store, 5, 2, 10);
+        history.check(&mut store);
+    }
 }
