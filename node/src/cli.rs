@@ -176,6 +176,9 @@ pub(crate) enum Command {
         #[arg(long)]
         hub_is_lost: bool,
     },
+    /// 没有网络时，用 U 盘在本社区电脑之间交换 | Carries changes between desks of a community on a stick, without a network
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// 演练：恢复到临时目录，检查、重算、比对 | Proves a backup: restores it aside, audits, recounts, compares
     Drill(BackupFlags),
     /// 停机检查数据，损坏的救出完好部分 | Checks the data at rest and mends what is damaged
@@ -209,6 +212,25 @@ pub(crate) enum RecoveryCommand {
         /// 两张恢复单的文本；不写则从键盘输入 | Two sheets as text files; typed in if not given
         #[arg(value_name = "FILE", num_args = 2)]
         files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// 导出交换文件：已加密、签名，拿到别的电脑上导入 | Writes a sealed and signed file for other desks to import
+    Export {
+        /// 新文件 | The new file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// 只给这台电脑：它已有的不再带 | Only for this desk: what it is known to have is left out
+        #[arg(long = "for", value_name = "DESK", value_parser = MachineId::parse)]
+        reader: Option<MachineId>,
+    },
+    /// 导入别的电脑导出的交换文件；可以重复导入 | Takes a file of another desk; doing it twice changes nothing
+    Import {
+        /// 文件 | The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
     },
 }
 
@@ -269,12 +291,18 @@ mod tests {
             "linli-node find",
             "linli-node erase household/x",
             "linli-node erase household --reason moved",
+            "linli-node bundle export x --for Desk_B",
+            "linli-node bundle import",
             "linli-node nothing",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
         assert!(matches!(parse("linli-node salvage"), Ok(Command::Repair)), "its old name");
         assert!(parse("linli-node backup x --passphrase words").is_err(), "others could read it");
+        assert!(matches!(
+            parse("linli-node bundle export x --for desk-b"),
+            Ok(Command::Bundle(BundleCommand::Export { reader: Some(_), .. }))
+        ));
         assert!(matches!(parse("linli-node import-json -"), Ok(Command::ImportJson { .. })));
         assert!(
             matches!(parse("linli-node export-json issue grid --out x"), Ok(Command::ExportJson { kinds, .. }) if kinds.len() == 2)

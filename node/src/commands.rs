@@ -5,7 +5,7 @@ use linli_runtime::backup::Layout;
 use linli_runtime::terminal::Terminal;
 
 use crate::cli::{Command, DevicesCommand, RecoveryCommand, StepFlags};
-use crate::{enrol, export, fields, import, recovery};
+use crate::{bundle, enrol, export, fields, import, recovery};
 
 /// Conflicts and refusals shown at most.
 const LISTED_MAX: usize = 200;
@@ -37,6 +37,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Restore { backup, hub_is_lost } => {
             return terminal.restore(LAYOUT, &backup, hub_is_lost);
         }
+        Command::Bundle(command) => return bundle::run(terminal, command),
         Command::Drill(flags) => return terminal.drill(LAYOUT, &flags),
         Command::Repair => return terminal.repair(),
         // The main function runs it, with a runtime of its own.

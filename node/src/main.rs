@@ -4,6 +4,7 @@
 //! knows how a change travels.
 
 mod api;
+mod bundle;
 mod cli;
 mod commands;
 mod config;

@@ -110,7 +110,7 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
     Ok(outcome?)
 }
 
-fn not_enrolled() -> Trouble {
+pub(crate) fn not_enrolled() -> Trouble {
     Trouble {
         code: "not-enrolled".into(),
         zh: "本机还没有加入社区。请先运行 linli-node enrol <邀请> --name <名字>".into(),

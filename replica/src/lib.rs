@@ -5,6 +5,7 @@
 //! the same events always give the same effects. It refuses to know who is on the other end of a
 //! link beyond the name and the rights it is told.
 
+pub mod carried;
 pub mod engine;
 pub mod frame;
 pub mod holdings;

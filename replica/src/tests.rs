@@ -1,6 +1,7 @@
 //! Two and three engines over plain memory: everybody ends with the same set, and reconnecting
 //! costs one hello each way.
 
+mod carried;
 mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,10 +106,13 @@ impl Holdings for Memory {
         all
     }
     fn admit(&mut self, _: &Space, from: &PeerName, item: &Item) -> Admission {
-        let value = number(item);
-        if self.has(value) {
+        if self.log.iter().any(|placed| placed.item.hash == item.hash) {
             return Admission::Known;
         }
+        if item.bytes.is_empty() {
+            return Admission::Refused(Refusal::Malformed);
+        }
+        let value = number(item);
         if self.refuses.contains(&value) {
             self.refused_from.entry(from.clone()).or_default().insert(item.hash);
             return Admission::Refused(Refusal::Malformed);

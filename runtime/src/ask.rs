@@ -3,16 +3,18 @@
 //! The command lines speak it to their daemon over the local API, and the demo and the tests with
 //! them. Every list is paged; nothing here grows with the ledger.
 
+mod bundles;
 mod packs;
 mod seed;
 mod views;
 
 use std::collections::BTreeMap;
 
-use linli_domain::id::{CommunityId, EntryId, Space};
+use linli_domain::id::{CommunityId, EntryId, MachineId, PeerName, Space};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+pub use bundles::{BundleOpened, BundleSaid, BundleSpace, BundleStretch, BundleTaken};
 pub use packs::{PackFile, PackView};
 pub use seed::Seed;
 pub use views::{
@@ -181,6 +183,44 @@ pub enum Ask {
     Digests {},
     /// How far the journal reaches, for a backup of it.
     Snapshot {},
+    /// Desk: what a bundle for `reader`, or for any desk of the community, has to say and to carry.
+    BundleOpen {
+        /// The desk it is for, by its machine name.
+        #[serde(default)]
+        reader: Option<MachineId>,
+    },
+    /// Desk: the next changes of a bundle.
+    BundleRead {
+        /// The desk it is for, as in `BundleOpen`.
+        #[serde(default)]
+        reader: Option<MachineId>,
+        /// The space.
+        space: Space,
+        /// Continue behind this place of the journal.
+        after: u64,
+        /// The last place, from the answer to `BundleOpen`.
+        until: u64,
+    },
+    /// Desk: takes a batch of a bundle, as if it had come over a link.
+    BundleTake {
+        /// Whose bundle it is, by its certificate.
+        from: PeerName,
+        /// The batch.
+        frame: String,
+    },
+    /// Desk: a bundle was read to its end.
+    BundleClose {
+        /// Whose bundle it is, by its certificate.
+        from: PeerName,
+        /// Its hello.
+        hello: String,
+        /// The hello is to this desk, and not to any.
+        to_me: bool,
+        /// The batches that say where each space begins.
+        begins: Vec<String>,
+        /// Spaces of which every change was taken, known or refused for good.
+        whole: Vec<Space>,
+    },
     /// Asks the machine to end its links, for trying out work without a network (`false`), or to
     /// make them again (`true`).
     Online {
@@ -412,6 +452,24 @@ pub enum Answer {
     },
     /// To `Snapshot`.
     Snapshot(Box<Snapshot>),
+    /// To `BundleOpen`.
+    BundleOpened(BundleOpened),
+    /// To `BundleRead`.
+    BundlePage {
+        /// A batch; nothing at the end.
+        frame: Option<String>,
+        /// Give this as `after` for the next one.
+        after: u64,
+        /// Changes in it.
+        changes: usize,
+    },
+    /// To `BundleTake`: what was taken is durable.
+    BundleTaken(BundleTaken),
+    /// To `BundleClose`.
+    BundleClosed {
+        /// How each space stands.
+        spaces: Vec<BundleSpace>,
+    },
     /// To `Close`.
     Closed {
         /// The period as written.

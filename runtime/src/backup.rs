@@ -12,7 +12,7 @@ mod drill;
 mod manifest;
 mod repair;
 mod restore;
-mod sealing;
+pub(crate) mod sealing;
 mod source;
 mod trouble;
 

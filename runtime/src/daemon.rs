@@ -281,6 +281,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
             Input::Call(Call::Ask { ask, reply }) => {
                 let bytes = match &*ask {
                     Ask::Import { records, .. } => records.len() * TURN_RECORD_BYTES,
+                    Ask::BundleTake { frame, .. } => frame.len(),
                     _ => TURN_RECORD_BYTES,
                 };
                 let answer = self.site.ask(*ask);

@@ -8,6 +8,7 @@ pub mod ask;
 pub mod authority;
 pub mod backup;
 pub mod books;
+pub mod bundle;
 pub mod conduct;
 pub mod config;
 pub mod daemon;

@@ -236,3 +236,13 @@ const _: () = assert!(PASSPHRASE_PASSES <= PASSPHRASE_PASSES_MAX);
 pub const PASSPHRASE_BYTES_MIN: usize = 12;
 /// Longest passphrase file that is read.
 pub const PASSPHRASE_BYTES_MAX: usize = 1024;
+
+/// Desks to which one bundle speaks: a community has some ten, and each takes a hello of 700 bytes.
+pub const BUNDLE_READERS_MAX: usize = 64;
+/// Largest head of a bundle: a few names, keys and numbers, 600 bytes.
+pub const BUNDLE_HEAD_BYTES_MAX: usize = 4 * 1024;
+/// Largest certificate in a bundle; ours take about 500 bytes.
+pub const BUNDLE_CERTIFICATE_BYTES_MAX: usize = 4 * 1024;
+/// Largest bundle that is read: what a stick formatted as people buy it holds in one file, some
+/// 12,000,000 changes.
+pub const BUNDLE_BYTES_MAX: u64 = 4 << 30;

@@ -7,6 +7,7 @@
 
 mod answers;
 mod audit;
+mod bundles;
 mod closings;
 mod devices;
 mod entries;

@@ -33,7 +33,7 @@ pub use census::{Census, Counted};
 pub use clock::Clock;
 pub use stream::Traffic;
 pub(crate) use stream::{Secured, Trouble};
-pub(crate) use verify::late_by;
+pub(crate) use verify::{has_signed, late_by, signer};
 
 use crate::authority::{Fingerprint, Identity, Leaf, LeafError};
 use crate::enrol::Registry;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use linli_domain::id::PeerName;
 use rcgen::{
     CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _,
+    SigningKey as _,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -172,6 +173,16 @@ impl Identity {
     /// What it shows to those who know only the authority's fingerprint: the authority as well.
     pub(crate) fn whole_chain(&self) -> Vec<CertificateDer<'static>> {
         vec![self.certificate.clone(), self.authority.clone()]
+    }
+
+    /// The certificate itself.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// A signature with this machine's key, ECDSA P-256 with SHA-256 in ASN.1: 72 bytes at most.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.key.0.sign(message)
     }
 
     pub(crate) fn private_key(&self) -> PrivatePkcs8KeyDer<'static> {

@@ -66,7 +66,7 @@ impl<W: Write> Outer<W> {
             None => Inside::Plain(summed),
             Some((lock, passphrase)) => {
                 let key = lock.key(passphrase).ok_or(io::ErrorKind::OutOfMemory)?;
-                Inside::Sealed(Box::new(Sealing::new(summed, key, &lock, head)))
+                Inside::Sealed(Box::new(Sealing::new(summed, key, lock.nonce, head)))
             }
         };
         Ok(Self { inside })
@@ -133,7 +133,7 @@ pub(super) fn open(
     let Some(lock) = lock else { return Ok(Box::new(inside)) };
     let key = lock.key(passphrase.ok_or(BackupError::Sealed)?);
     let key = key.ok_or_else(|| damaged("its head asks for more memory than it may"))?;
-    match Opening::new(inside, key, &lock, head) {
+    match Opening::new(inside, key, lock.nonce, head) {
         Ok(opening) => Ok(Box::new(opening)),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(BackupError::WrongPassphrase)

@@ -1,4 +1,4 @@
-//! A stream of bytes sealed under a passphrase, in chunks.
+//! A stream of bytes sealed under a passphrase or another key, in chunks.
 //!
 //! Each chunk is XChaCha20-Poly1305 with the head of the file as associated data; its nonce is the
 //! stream's own 19 random bytes, the chunk's number and whether it is the last (the STREAM
@@ -48,7 +48,8 @@ pub(super) struct Lock {
     pub(super) nonce: [u8; NONCE_BYTES],
 }
 
-const NONCE_BYTES: usize = 19;
+/// Bytes of a stream's own nonce, drawn anew for each.
+pub(crate) const NONCE_BYTES: usize = 19;
 const TAG_BYTES: usize = 16;
 /// Bytes of a lock in a head.
 pub(super) const LOCK_BYTES: usize = 16 + 4 + 4 + NONCE_BYTES;
@@ -87,8 +88,15 @@ impl Lock {
     }
 }
 
-/// A key derived from a passphrase.
-pub(super) struct Key(XChaCha20Poly1305);
+/// A key derived from a passphrase, or from what a community shares.
+pub(crate) struct Key(XChaCha20Poly1305);
+
+impl Key {
+    /// A key for one stream only.
+    pub(crate) fn new(bytes: &[u8; 32]) -> Self {
+        Self(XChaCha20Poly1305::new(bytes.into()))
+    }
+}
 
 /// One side of a sealed stream.
 struct Stream {
@@ -105,26 +113,26 @@ impl Stream {
         nonce[NONCE_BYTES..23].copy_from_slice(&self.chunk.to_be_bytes());
         nonce[23] = u8::from(last);
         let next = self.chunk.checked_add(1);
-        self.chunk = next.ok_or_else(|| io::Error::other("a sealed backup has at most 256 TiB"))?;
+        self.chunk = next.ok_or_else(|| io::Error::other("a sealed stream has at most 256 TiB"))?;
         Ok(nonce)
     }
 }
 
 /// Seals what is written to it.
-pub(super) struct Sealing<W> {
+pub(crate) struct Sealing<W> {
     out: W,
     stream: Stream,
     waiting: Vec<u8>,
 }
 
 impl<W: Write> Sealing<W> {
-    pub(super) fn new(out: W, key: Key, lock: &Lock, head: Vec<u8>) -> Self {
-        let stream = Stream { key, head, nonce: lock.nonce, chunk: 0 };
+    pub(crate) fn new(out: W, key: Key, nonce: [u8; NONCE_BYTES], head: Vec<u8>) -> Self {
+        let stream = Stream { key, head, nonce, chunk: 0 };
         Self { out, stream, waiting: Vec::with_capacity(BACKUP_CHUNK_BYTES + TAG_BYTES) }
     }
 
     /// Writes the last chunk.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.seal(true)?;
         Ok(self.out)
     }
@@ -158,7 +166,7 @@ impl<W: Write> Write for Sealing<W> {
 }
 
 /// Opens a sealed stream as it is read.
-pub(super) struct Opening<R> {
+pub(crate) struct Opening<R> {
     from: R,
     stream: Stream,
     /// Sealed bytes ahead: one byte more than a chunk shows that another follows.
@@ -169,9 +177,14 @@ pub(super) struct Opening<R> {
 }
 
 impl<R: Read> Opening<R> {
-    /// Opens the first chunk, which a wrong passphrase cannot: that is `InvalidData`.
-    pub(super) fn new(from: R, key: Key, lock: &Lock, head: Vec<u8>) -> io::Result<Self> {
-        let stream = Stream { key, head, nonce: lock.nonce, chunk: 0 };
+    /// Opens the first chunk, which a wrong key cannot: that is `InvalidData`.
+    pub(crate) fn new(
+        from: R,
+        key: Key,
+        nonce: [u8; NONCE_BYTES],
+        head: Vec<u8>,
+    ) -> io::Result<Self> {
+        let stream = Stream { key, head, nonce, chunk: 0 };
         let mut opening =
             Self { from, stream, ahead: Vec::new(), open: Vec::new(), given: 0, ended: false };
         opening.next()?;
@@ -228,14 +241,15 @@ mod tests {
     }
 
     fn sealed(plain: &[u8]) -> Vec<u8> {
-        let mut sealing = Sealing::new(Vec::new(), key("right"), &CHEAP, b"head".to_vec());
+        let mut sealing = Sealing::new(Vec::new(), key("right"), CHEAP.nonce, b"head".to_vec());
         sealing.write_all(plain).unwrap();
         sealing.finish().unwrap()
     }
 
     fn opened(sealed: &[u8], passphrase: &str, head: &[u8]) -> io::Result<Vec<u8>> {
         let mut plain = Vec::new();
-        Opening::new(sealed, key(passphrase), &CHEAP, head.to_vec())?.read_to_end(&mut plain)?;
+        Opening::new(sealed, key(passphrase), CHEAP.nonce, head.to_vec())?
+            .read_to_end(&mut plain)?;
         Ok(plain)
     }
 

@@ -89,6 +89,14 @@ impl<D: Disk, V: Views> Site<D, V> {
                 let held = self.books.heads().filter(|(_, head)| head.digest.count > 0);
                 Ok(Answer::Digests { digests: held.map(digest).collect() })
             }
+            Ask::BundleOpen { reader } => self.bundle_open(reader.as_ref()),
+            Ask::BundleRead { reader, space, after, until } => {
+                self.bundle_read(reader.as_ref(), &space, after, until)
+            }
+            Ask::BundleTake { from, frame } => self.bundle_take(&from, &frame),
+            Ask::BundleClose { from, hello, to_me, begins, whole } => {
+                self.bundle_close(&from, &hello, to_me, &begins, &whole)
+            }
             Ask::Close { period, community, note } => {
                 self.close_period(&period, community.as_ref(), note.as_deref())
             }
@@ -320,7 +328,7 @@ pub(super) fn not_here() -> Trouble {
 }
 
 /// A refusal code in words.
-fn words(code: &str) -> Trouble {
+pub(super) fn words(code: &str) -> Trouble {
     let known = Refusal::from_code(code);
     let en = known.map_or_else(|| code.to_owned(), |refusal| refusal.to_string());
     let zh = match known {

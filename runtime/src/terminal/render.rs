@@ -106,6 +106,11 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             }
             table.render(columns.max(200))
         }
+        // A bundle is shown whole by the command that makes or takes it.
+        Answer::BundleOpened(_)
+        | Answer::BundlePage { .. }
+        | Answer::BundleTaken(_)
+        | Answer::BundleClosed { .. } => String::new(),
         Answer::Snapshot(told) => format!("{} · {}\n", told.name, told.commits),
         Answer::Closed { period, closings } => closings::page(period, closings, lang),
         Answer::Invitation { token, expires } => match lang {

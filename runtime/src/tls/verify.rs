@@ -20,7 +20,7 @@ use rustls::{
 };
 
 use super::{Expect, TlsError};
-use crate::authority::{Fingerprint, Leaf};
+use crate::authority::{Fingerprint, Identity, Leaf};
 use crate::enrol::{Registry, Standing};
 use crate::limits::LATE_RENEWAL_DAYS;
 
@@ -216,6 +216,44 @@ macro_rules! server_cert_verifier {
 
 server_cert_verifier!(ServerVerifier);
 server_cert_verifier!(PinnedVerifier);
+
+/// Reads the certificate of whoever has signed a file: signed by our authority, and not ended for
+/// longer than renewal is allowed, as for a caller. What came by hand waits for no handshake, so the
+/// time is that of reading.
+pub(crate) fn signer(
+    identity: &Identity,
+    certificate: &CertificateDer<'_>,
+    now: u64,
+) -> Result<Leaf, Error> {
+    let roots = super::roots_of(identity).map_err(|error| Error::General(error.to_string()))?;
+    let algorithms = super::provider().signature_verification_algorithms;
+    let check = |at| signed_by(&roots, &algorithms, certificate, &[], at);
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+    match patient(now, &check) {
+        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }))
+            if late_by(not_after.as_secs(), now.as_secs()) <= LATE_RENEWAL_DAYS =>
+        {
+            check(not_after)
+        }
+        other => other,
+    }?;
+    Leaf::read(certificate).map_err(|_| CertificateError::BadEncoding.into())
+}
+
+/// Whether the key of a certificate has signed a message, as
+/// [`Identity::sign`](crate::authority::Identity) does.
+pub(crate) fn has_signed(leaf: &Leaf, message: &[u8], signature: &[u8]) -> bool {
+    // The point of a P-256 key, uncompressed, ends its DER.
+    let Some(point) = leaf.public_key.len().checked_sub(65).map(|at| &leaf.public_key[at..]) else {
+        return false;
+    };
+    let algorithms = super::provider().signature_verification_algorithms;
+    let scheme = SignatureScheme::ECDSA_NISTP256_SHA256;
+    let mut known = algorithms.mapping.iter().filter(|(named, _)| *named == scheme);
+    // The first of a scheme's is that of its own curve.
+    let verifier = known.next().and_then(|(_, verifiers)| verifiers.first());
+    verifier.is_some_and(|verifier| verifier.verify_signature(point, message, signature).is_ok())
+}
 
 /// Days by which a certificate has ended, begun days counted in full; 0 if it has not.
 pub(crate) fn late_by(not_after: u64, now: u64) -> u32 {

@@ -18,6 +18,7 @@ mod newcomer;
 mod refusal;
 mod second_desk;
 mod sixty_issues;
+mod stick;
 mod traces;
 mod water_leak;
 
