@@ -68,10 +68,8 @@ fn export(
     file: &Path,
     reader: Option<&MachineId>,
 ) -> Result<(), Trouble> {
-    let opened = match terminal.ask(daemon, &Ask::BundleOpen { reader: reader.cloned() })? {
-        Answer::BundleOpened(opened) => opened,
-        _ => return Err(something_else()),
-    };
+    let answer = terminal.ask(daemon, &Ask::BundleOpen { reader: reader.cloned() })?;
+    let Answer::BundleOpened(opened) = answer else { return Err(something_else()) };
     let BundleOpened { said, stretches } = opened;
     let there = stretches.iter().map(|stretch| stretch.until - stretch.after).sum();
     let mut bar = Progress::new(terminal.lang.pick("正在导出", "exporting"), there);

@@ -429,3 +429,6 @@ impl<R: Read> Read for Summed<R> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -237,7 +237,6 @@ proptest! {
                         take(&mut sides, at, &file, cut, personal);
                     }
                 }
-                Act::Take(..) => {}
                 Act::Link(left, right) if left != right => {
                     let mut first = sides.remove(left.max(right));
                     let mut second = sides.remove(left.min(right));
@@ -248,7 +247,7 @@ proptest! {
                     sides.extend([first, second]);
                     sides.sort_by(|a, b| a.name.cmp(&b.name));
                 }
-                Act::Link(..) => {}
+                Act::Take(..) | Act::Link(..) => {}
                 Act::Restore(at, keep) => {
                     // From a backup, as `restore` does: an older journal, and a new life.
                     let memory = &mut sides[at].memory;

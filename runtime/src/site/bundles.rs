@@ -25,7 +25,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// Hellos to every desk known, and where the journal begins for the reader.
     pub(super) fn bundle_open(&mut self, reader: Option<&MachineId>) -> Result<Answer, Trouble> {
         let desks = self.other_desks()?;
-        let reader = reader.map(|reader| self.desk_named(&desks, reader)).transpose()?;
+        let reader = reader.map(|reader| desk_named(&desks, reader)).transpose()?;
         let spaces = policy::community_spaces(self.books.me());
         let hello = |to: Option<&PeerName>| BundleSaid {
             to: to.cloned(),
@@ -60,7 +60,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         until: u64,
     ) -> Result<Answer, Trouble> {
         let desks = self.other_desks()?;
-        let reader = reader.map(|reader| self.desk_named(&desks, reader)).transpose()?;
+        let reader = reader.map(|reader| desk_named(&desks, reader)).transpose()?;
         if !policy::community_spaces(self.books.me()).contains(space) {
             return Err(foreign());
         }
@@ -150,21 +150,22 @@ impl<D: Disk, V: Views> Site<D, V> {
         Ok(desks)
     }
 
-    fn desk_named(&self, desks: &[PeerName], machine: &MachineId) -> Result<PeerName, Trouble> {
-        let found = desks.iter().find(|desk| desk.machine == *machine).cloned();
-        found.ok_or_else(|| Trouble {
-            code: "no-such-device".into(),
-            zh: format!("本机不认识本社区里名为 {machine} 的另一台电脑。请看 devices，或去掉 --for。"),
-            en: format!(
-                "This desk knows no other desk {machine} of its community. See `devices`, or leave out --for."
-            ),
-        })
-    }
-
     fn spaces_shared_with(&self, from: &PeerName) -> Result<Vec<Space>, Trouble> {
         let me = self.books.me();
         if is_neighbour(me, from) { Ok(policy::community_spaces(me)) } else { Err(foreign()) }
     }
+}
+
+/// The desk of that machine name.
+fn desk_named(desks: &[PeerName], machine: &MachineId) -> Result<PeerName, Trouble> {
+    let found = desks.iter().find(|desk| desk.machine == *machine).cloned();
+    found.ok_or_else(|| Trouble {
+        code: "no-such-device".into(),
+        zh: format!("本机不认识本社区里名为 {machine} 的另一台电脑。请看 devices，或去掉 --for。"),
+        en: format!(
+            "This desk knows no other desk {machine} of its community. See `devices`, or leave out --for."
+        ),
+    })
 }
 
 /// Whether a desk is another one of the same community.

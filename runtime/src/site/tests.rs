@@ -2,6 +2,7 @@
 //! and sealed from it.
 
 mod audits;
+mod bundles;
 mod closings;
 mod erasures;
 mod found;

@@ -46,11 +46,13 @@ pub struct Options {
     pub steps: u32,
     /// A bug to be found.
     pub planted: Option<Planted>,
+    /// Somebody carries files between desks of a community.
+    pub sticks: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { steps: 250, planted: None }
+        Self { steps: 250, planted: None, sticks: false }
     }
 }
 

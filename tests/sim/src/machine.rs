@@ -99,6 +99,10 @@ pub(crate) enum Input {
     Tick,
     /// The register of enrolled machines changed.
     Enrolled,
+    /// Somebody wants a file, for one desk or for all.
+    MakeStick { reader: Option<PeerName> },
+    /// Somebody brings a file, of which so many batches can be read.
+    TakeStick { stick: usize, cut: usize },
 }
 
 /// How the next turn ends.

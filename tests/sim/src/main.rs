@@ -51,6 +51,9 @@ struct Cli {
     /// Acts and faults in a world, before peace.
     #[arg(long, default_value_t = Options::default().steps)]
     steps: u32,
+    /// Somebody carries files between desks of a community.
+    #[arg(long)]
+    sticks: bool,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -69,7 +72,7 @@ fn main() -> anyhow::Result<ExitCode> {
             }
         },
     };
-    let options = Options { steps: cli.steps, planted };
+    let options = Options { steps: cli.steps, planted, sticks: cli.sticks };
     let (from, many) = cli.seed.map_or((cli.from, cli.seeds), |seed| (seed, 1));
     Ok(run_many(&cli, &options, &definitions, from, many))
 }
@@ -125,7 +128,7 @@ fn run_many(
 fn find_all(cli: &Cli, definitions: &Definitions) -> ExitCode {
     let mut missed = 0;
     for (planted, name) in Planted::ALL {
-        let options = Options { steps: cli.steps, planted: Some(planted) };
+        let options = Options { steps: cli.steps, planted: Some(planted), sticks: cli.sticks };
         let found = (0..PLANTED_SEEDS_MAX).find_map(|seed| {
             let outcome = fenced(|| run_twice(seed, &options, definitions));
             outcome.violation.map(|violation| (seed, violation))
@@ -170,5 +173,6 @@ fn report(seed: u64, options: &Options, violation: &Violation) {
         format!(" --steps {}", options.steps)
     };
     println!("{}: {}", violation.checker.name(), violation.text);
-    println!("    cargo sim --seed {seed}{steps}{planted} --trace");
+    let sticks = if options.sticks { " --sticks" } else { "" };
+    println!("    cargo sim --seed {seed}{steps}{planted}{sticks} --trace");
 }

@@ -100,11 +100,13 @@ pub enum Planted {
     ErasedKeyTakenAgain,
     /// A row that has become shorter is not written, so that what was erased stays in the views.
     ErasedTextKept,
+    /// A file counts as read whole, whatever of it was read.
+    BundleCursorBelieved,
 }
 
 impl Planted {
     /// All of them, with the names they are asked for by.
-    pub const ALL: [(Self, &'static str); 47] = [
+    pub const ALL: [(Self, &'static str); 48] = [
         (Self::AckBeforeCommit, "ack-before-commit"),
         (Self::FramesBeforeCommit, "frames-before-commit"),
         (Self::CommitErrorIgnored, "commit-error-ignored"),
@@ -152,6 +154,7 @@ impl Planted {
         (Self::ErasedKeyKept, "erased-key-kept"),
         (Self::ErasedKeyTakenAgain, "erased-key-taken-again"),
         (Self::ErasedTextKept, "erased-text-kept"),
+        (Self::BundleCursorBelieved, "bundle-cursor-believed"),
     ];
 
     /// The name it is asked for by.

@@ -10,15 +10,8 @@ const PLANTED_SEEDS: u64 = 40;
 #[test]
 fn seeds_run_twice_without_a_violation() {
     let definitions = Definitions::default();
-    let options = Options { steps: 120, planted: None };
-    let mut happened: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for seed in 0..SEEDS {
-        let outcome = run_twice(seed, &options, &definitions);
-        assert_eq!(outcome.violation, None, "seed {seed}:\n{}", outcome.tail.join("\n"));
-        for (what, many) in outcome.happened {
-            *happened.entry(what).or_default() += many;
-        }
-    }
+    let options = Options { steps: 120, ..Options::default() };
+    let happened = run_all(&options, &definitions);
     for what in [
         "changes made",
         "crashes after a commit",
@@ -32,6 +25,33 @@ fn seeds_run_twice_without_a_violation() {
     ] {
         assert!(happened.get(what).is_some_and(|many| *many > 0), "no {what}: {happened:?}");
     }
+}
+
+#[test]
+fn seeds_in_which_somebody_carries_files_run_without_a_violation() {
+    let options = Options { steps: 120, sticks: true, ..Options::default() };
+    let happened = run_all(&options, &Definitions::default());
+    for what in ["files made", "batches of files taken", "spaces read whole", "restores"] {
+        assert!(happened.get(what).is_some_and(|many| *many > 0), "no {what}: {happened:?}");
+    }
+}
+
+#[test]
+fn a_cursor_that_is_moved_over_what_a_file_lacked_is_found() {
+    assert_found(Planted::BundleCursorBelieved, Checker::Durable);
+}
+
+/// Runs the seeds, and counts what happened in all of them.
+fn run_all(options: &Options, definitions: &Definitions) -> BTreeMap<&'static str, u64> {
+    let mut happened: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let outcome = run_twice(seed, options, definitions);
+        assert_eq!(outcome.violation, None, "seed {seed}:\n{}", outcome.tail.join("\n"));
+        for (what, many) in outcome.happened {
+            *happened.entry(what).or_default() += many;
+        }
+    }
+    happened
 }
 
 #[test]
@@ -58,7 +78,7 @@ fn the_readme_names_every_planted_bug_and_the_seed_that_shows_it() {
 
 fn assert_found(planted: Planted, by: Checker) {
     let definitions = Definitions::default();
-    let options = Options { steps: 250, planted: Some(planted) };
+    let options = Options { steps: 250, planted: Some(planted), sticks: false };
     let found = (0..PLANTED_SEEDS).find_map(|seed| run(seed, &options, &definitions).violation);
     assert_eq!(found.map(|violation| violation.checker), Some(by), "{}", planted.name());
 }

@@ -7,6 +7,7 @@ mod damage;
 mod faults;
 mod links;
 mod peace;
+mod sticks;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -57,6 +58,11 @@ pub(crate) struct World {
     weather: Chance,
     /// For what happens next.
     fate: Chance,
+    /// Files that lie about.
+    sticks: Vec<sticks::Stick>,
+    /// Somebody carries files; a chance of its own leaves all other worlds as they were.
+    carries: bool,
+    carrier: Chance,
 }
 
 /// What happens at a moment.
@@ -128,6 +134,9 @@ impl World {
             rotted: false,
             weather: Chance::new(seed, 5),
             fate: Chance::new(seed, 6),
+            sticks: Vec::new(),
+            carries: options.sticks || options.planted == Some(Planted::BundleCursorBelieved),
+            carrier: Chance::new(seed, 8),
             communities,
         }
     }
@@ -185,6 +194,9 @@ impl World {
             self.give(machine, Input::Person);
         } else {
             self.break_something()?;
+        }
+        if self.carries && self.carrier.one_in(3) {
+            self.use_stick();
         }
         let pause = self.fate.between(1, 2 * self.pause_ms);
         self.plan(pause, Event::Step);

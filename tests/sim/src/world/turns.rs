@@ -15,6 +15,7 @@ use linli_runtime::books::BooksTrouble;
 use linli_runtime::limits::REFUSED_KEPT_MAX;
 
 use super::World;
+use super::sticks::Carried;
 use crate::checkers::{self, Checker, Violation};
 use crate::machine::{Doom, Input};
 use crate::people::Told;
@@ -35,6 +36,8 @@ pub(super) struct Owed {
     pub(super) taken: Vec<(u64, Batch)>,
     /// Acknowledgements made up by a planted bug.
     pub(super) made_up: Vec<(u64, Ack)>,
+    /// What was done with files.
+    pub(super) carried: Vec<Carried>,
 }
 
 impl World {
@@ -91,6 +94,7 @@ impl World {
             return self.crash(machine);
         }
         self.release_answers(machine, &mut owed)?;
+        self.release_carried(machine, &mut owed)?;
         self.release_effects(machine, effects, owed)?;
         self.after_turn(machine)
     }
@@ -127,6 +131,8 @@ impl World {
                     site.tick();
                 }
             }
+            Input::MakeStick { reader } => self.make_stick(machine, reader.as_ref(), owed),
+            Input::TakeStick { stick, cut } => self.take_stick(machine, stick, cut, owed),
             Input::Enrolled => {
                 let register = self.register_of(machine);
                 if let Some(site) = &mut self.machines[machine].site {
