@@ -143,8 +143,8 @@ impl Session {
         // A peer that was set back may lack what it once acknowledged.
         let acked = holdings.acked(&self.peer, &self.space).min(start.unwrap_or(0));
         holdings.set_acked(&self.peer, &self.space, acked);
-        // It has read what it did not acknowledge: answers lost with a link, or changes that it asked
-        // for again because it lacked their cause.
+        // It has read what it did not acknowledge: answers were lost with a link, or it asked for
+        // changes again because it lacked their cause.
         self.unsure = start.is_none_or(|start| acked < start);
         self.sent = start.unwrap_or(ours.head);
         self.told = start.unwrap_or(0);

@@ -92,9 +92,10 @@ impl Disk for SimDisk {
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         match self.planted {
-            Some(Planted::ShelfOnce) if to == SHELF_FILES[1] => self.disk.remove(from),
             // The second file is left as it was.
-            Some(Planted::ErasedKeyKept) if to == SHELF_FILES[1] => self.disk.remove(from),
+            Some(Planted::ErasedKeyKept | Planted::ShelfOnce) if to == SHELF_FILES[1] => {
+                self.disk.remove(from)
+            }
             Some(Planted::ErasedKeyTakenAgain) if SHELF_FILES.contains(&to) => {
                 self.disk.rename(from, to)?;
                 self.disk.append(to, &self.shelved)?;

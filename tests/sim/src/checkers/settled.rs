@@ -3,6 +3,7 @@
 //! Documents, figures and searches for personal fields are done here anew, from journals and raw
 //! bytes, beside what the machines themselves say.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -211,8 +212,8 @@ fn counted(world: &mut World) -> Result<(), Violation> {
             };
             let registry = site.registry().clone();
             let hash = registry.hash();
-            if !counts.contains_key(&hash) {
-                counts.insert(hash, count(&registry, machine, &community)?);
+            if let Entry::Vacant(place) = counts.entry(hash) {
+                place.insert(count(&registry, machine, &community)?);
             }
             let name = machine.name.clone();
             let told = told_figures(&registry, machine, &community);
