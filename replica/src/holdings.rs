@@ -48,6 +48,15 @@ pub enum Admission {
     Refused(Refusal),
 }
 
+/// Whose journal has two lives under one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    /// This machine's: the peer has read what is not in it.
+    Ours,
+    /// The peer's: it is not the one that was read before.
+    Theirs,
+}
+
 /// The machine's journal, gate and notes, as the engine sees them.
 pub trait Holdings {
     /// The life of this store.
@@ -78,6 +87,9 @@ pub trait Holdings {
     fn refused_by(&self, peer: &PeerName, space: &Space) -> Digest;
     /// A peer has refused one of our changes for good: list it for its author to see.
     fn note_refused_by(&mut self, peer: &PeerName, space: &Space, hash: ChangeHash, reason: &str);
+    /// A peer that says hello knows another journal under this epoch than the one there is: two
+    /// machines run on copies of one disk, or an old copy was put back unnoticed.
+    fn note_other_life(&mut self, peer: &PeerName, whose: Whose);
     /// Machines whose changes may be accepted in a space.
     fn authors(&self, space: &Space) -> Vec<AuthorGrant>;
     /// Takes grants from a hub.

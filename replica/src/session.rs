@@ -10,7 +10,7 @@ use linli_domain::id::{ChangeHash, EpochId, PeerName, Space};
 
 use crate::engine::{Effect, LinkId};
 use crate::frame::{Ack, Batch, Cursor, Frame, Item, Refused, SpaceState};
-use crate::holdings::{Admission, Holdings, Placed};
+use crate::holdings::{Admission, Holdings, Placed, Whose};
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ITEMS_MAX, BATCHES_IN_FLIGHT_MAX, CURSOR_LAG_MAX, FIRST_MEETING_MAX,
     QUIET_TICKS, REPAIR_QUEUE_MAX, REST_GRACE_TICKS, REST_SECONDS_MAX, SLICES_PER_PUMP_MAX,
@@ -122,6 +122,7 @@ impl Session {
         let ours = holdings.held(&self.space);
         self.peer_held = Some(told.held);
         self.refused_by_peer = told.refused;
+        self.look_for_other_lives(peer_epoch, told, holdings);
         if self.agrees(holdings) {
             let cursor = Cursor { epoch: peer_epoch, seq: told.head, chain: told.chain };
             holdings.set_cursor(&self.peer, &self.space, cursor);
@@ -142,8 +143,8 @@ impl Session {
         // A peer that was set back may lack what it once acknowledged.
         let acked = holdings.acked(&self.peer, &self.space).min(start.unwrap_or(0));
         holdings.set_acked(&self.peer, &self.space, acked);
-        // It has read what it did not acknowledge: answers lost with a link, or changes that it asked
-        // for again because it lacked their cause.
+        // It has read what it did not acknowledge: answers were lost with a link, or it asked for
+        // changes again because it lacked their cause.
         self.unsure = start.is_none_or(|start| acked < start);
         self.sent = start.unwrap_or(ours.head);
         self.told = start.unwrap_or(0);
@@ -151,6 +152,29 @@ impl Session {
         // Where the peer has read everything we have, there is nothing to wait for from it but
         // what lies behind our own cursor; it will say `last` when it is through.
         self.heard_last = told.head == 0;
+    }
+
+    /// Whether one of the two was read further, or otherwise, than its journal goes. An epoch is
+    /// drawn anew where a journal was found set back, so it cannot have been.
+    fn look_for_other_lives(
+        &self,
+        peer_epoch: EpochId,
+        told: &SpaceState,
+        holdings: &mut dyn Holdings,
+    ) {
+        if let Some(cursor) = told.cursor.filter(|cursor| cursor.epoch == holdings.epoch())
+            && cursor.seq > 0
+            && holdings.chain_at(&self.space, cursor.seq) != Some(cursor.chain)
+        {
+            holdings.note_other_life(&self.peer, Whose::Ours);
+        }
+        let read = holdings.cursor(&self.peer, &self.space);
+        if let Some(cursor) = read.filter(|cursor| cursor.epoch == peer_epoch) {
+            let other_end = told.head == cursor.seq && told.chain != cursor.chain;
+            if told.head < cursor.seq || other_end {
+                holdings.note_other_life(&self.peer, Whose::Theirs);
+            }
+        }
     }
 
     /// Sends what is new, as far as the window allows.

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use crate::engine::{Effect, Event, LinkId, Replica};
 use crate::frame::{AuthorGrant, Cursor, Frame, Item};
-use crate::holdings::{Admission, Held, Holdings, Placed};
+use crate::holdings::{Admission, Held, Holdings, Placed, Whose};
 use crate::session::origin_of;
 
 /// Changes are numbers; a change depends on the number before it in its hundred.
@@ -30,6 +30,7 @@ struct Memory {
     refuses: BTreeSet<u64>,
     refused_from: BTreeMap<PeerName, BTreeSet<ChangeHash>>,
     refused_by: BTreeMap<PeerName, BTreeSet<ChangeHash>>,
+    other_lives: BTreeSet<(PeerName, Whose)>,
 }
 
 fn space() -> Space {
@@ -148,6 +149,9 @@ impl Holdings for Memory {
     }
     fn note_refused_by(&mut self, peer: &PeerName, _: &Space, hash: ChangeHash, _: &str) {
         self.refused_by.entry(peer.clone()).or_default().insert(hash);
+    }
+    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) {
+        self.other_lives.insert((peer.clone(), whose));
     }
     fn authors(&self, _: &Space) -> Vec<AuthorGrant> {
         Vec::new()
@@ -303,6 +307,38 @@ fn what_a_peer_lost_does_not_count_as_held_by_it() {
     });
     assert_eq!(right.memory.set().len(), 6_000);
     assert_eq!(left.memory.acked[&right.name], 6_000, "known again at the end");
+}
+
+#[test]
+fn two_machines_on_copies_of_one_disk_are_found_and_hold_the_same() {
+    let (mut hub, mut desk) = (side("hub", 1), side("desk", 2));
+    desk.memory.write_all((0..300).map(|number| number * 100));
+    meet(&mut desk, &mut hub, 1);
+    let mut copy = Side { memory: desk.memory.clone(), ..side("desk", 2) };
+    desk.memory.write_all([1_000_000, 1_000_100]);
+    copy.memory.write(2_000_000);
+    meet(&mut desk, &mut hub, 2);
+    assert!(hub.memory.other_lives.is_empty() && desk.memory.other_lives.is_empty());
+    meet(&mut copy, &mut hub, 3);
+    assert!(copy.memory.other_lives.contains(&(hub.name.clone(), Whose::Ours)));
+    assert!(hub.memory.other_lives.contains(&(desk.name.clone(), Whose::Theirs)));
+    meet(&mut desk, &mut hub, 4);
+    assert!(desk.memory.other_lives.contains(&(hub.name.clone(), Whose::Ours)));
+    assert_eq!(desk.memory.set(), hub.memory.set());
+    assert_eq!(hub.memory.set().len(), 303);
+}
+
+#[test]
+fn a_journal_with_an_epoch_of_its_own_is_no_other_life() {
+    let (mut hub, mut desk) = (side("hub", 1), side("desk", 2));
+    desk.memory.write_all((0..300).map(|number| number * 100));
+    meet(&mut desk, &mut hub, 1);
+    desk.memory.log.truncate(200);
+    desk.memory.epoch = EpochId([3; 16]);
+    desk.memory.write(1_000_000);
+    meet(&mut desk, &mut hub, 2);
+    meet(&mut desk, &mut hub, 3);
+    assert!(hub.memory.other_lives.is_empty() && desk.memory.other_lives.is_empty());
 }
 
 #[test]

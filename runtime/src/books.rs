@@ -25,7 +25,7 @@ use linli_domain::id::{
 };
 use linli_domain::seal::KeyRing;
 use linli_replica::frame::{AuthorGrant, Cursor, Item};
-use linli_replica::holdings::{Admission, Held, Holdings, Placed};
+use linli_replica::holdings::{Admission, Held, Holdings, Placed, Whose};
 use linli_store::disk::Disk;
 use linli_store::journal::{AppendError, CommitError, Head, ReadError, Record};
 use linli_store::store::Store;
@@ -435,6 +435,14 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
 
     fn note_refused_by(&mut self, peer: &PeerName, space: &Space, hash: ChangeHash, reason: &str) {
         self.write_refused_by(peer, space, hash, reason);
+    }
+
+    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) {
+        let trouble = BooksTrouble::OtherLife { peer: peer.clone(), whose };
+        // Once for all spaces of a hello.
+        if self.troubles.last() != Some(&trouble) {
+            self.troubles.push(trouble);
+        }
     }
 
     fn authors(&self, space: &Space) -> Vec<AuthorGrant> {

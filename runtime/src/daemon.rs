@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use linli_domain::id::{CommunityId, PeerName, Role};
 use linli_replica::frame::Frame;
+use linli_replica::holdings::Whose;
 use linli_replica::{Effect, LinkId};
 use linli_store::disk::Disk;
 use linli_store::views::Views;
@@ -409,6 +410,16 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 BooksTrouble::Fork { entry, from } => {
                     tracing::warn!(%entry, %from, "one machine's identity is used twice");
                 }
+                BooksTrouble::OtherLife { peer, whose: Whose::Ours } => tracing::warn!(
+                    %peer,
+                    "a peer has read what is not in this journal: another machine runs on a copy of \
+                     this disk, or an old copy was put back; if there are two, enrol one of them anew"
+                ),
+                BooksTrouble::OtherLife { peer, whose: Whose::Theirs } => tracing::warn!(
+                    %peer,
+                    "this is not the journal that was read before: two machines run on copies of one \
+                     disk, or an old copy was put back; if there are two, enrol one of them anew"
+                ),
                 BooksTrouble::NearQuota { from, bytes, bytes_per_day } => {
                     tracing::info!(%from, bytes, bytes_per_day, "a machine nears its daily limit");
                 }

@@ -331,6 +331,11 @@ impl<D: Disk, V: Views> Site<D, V> {
         self.replica.standings(&self.books)
     }
 
+    /// The definitions in force here.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
     /// Digest of a space, staged changes included.
     pub fn held(&self, space: &Space) -> linli_replica::holdings::Held {
         self.books.held(space)

@@ -1,6 +1,7 @@
 //! What the books tell of and cannot answer to anyone.
 
 use linli_domain::id::{EntryId, PeerName};
+use linli_replica::holdings::Whose;
 
 /// What went wrong inside, or out of measure, and is for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,14 @@ pub enum BooksTrouble {
         entry: EntryId,
         /// The peer that sent it.
         from: PeerName,
+    },
+    /// A journal has two lives under one epoch: two machines run on copies of one disk, or an old
+    /// copy was put back unnoticed.
+    OtherLife {
+        /// The peer that said so, or whose journal it is.
+        peer: PeerName,
+        /// Whose journal it is.
+        whose: Whose,
     },
     /// A desk has handed over most of what it may today.
     NearQuota {

@@ -13,7 +13,7 @@ use linli_runtime::ask::{Answer, Ask, FigureQuery, PAGE_MAX};
 use linli_runtime::authority::Authority;
 use linli_runtime::backup::{Layout, repair};
 use linli_runtime::daemon::{self, Keys, OpenMachineError, Opened};
-use linli_runtime::site::{OpenSiteError, Opening, Site};
+use linli_runtime::site::{OpenSiteError, Opening, Site, Standing};
 use linli_store::disk::RealDisk;
 use linli_store::journal::{OpenError, ReadError};
 use linli_store::store::StoreError;
@@ -144,7 +144,7 @@ impl Office {
             registry: Arc::new(Registry::builtin().open_metrics()),
             ring,
             device: None,
-            members: linli_runtime::site::Standing::default(),
+            members: Standing::default(),
             entropy: daemon::system_entropy(),
             utc_offset_minutes: 480,
             node_bytes_per_day: 0,

@@ -4,6 +4,7 @@
 //! refuse to trust anything a machine says of itself where the journal can be read.
 
 mod erased;
+pub(crate) mod rows;
 pub(crate) mod settled;
 
 use linli_domain::id::{PeerName, Role, Space, StreetId};
@@ -43,7 +44,7 @@ pub enum Checker {
     Bounded,
     /// After healing, everything arrives in bounded time.
     Live,
-    /// One author number, one change.
+    /// One author number, one change; two machines under one name are known.
     Unique,
     /// A step sorts behind every step its author had seen.
     Causal,

@@ -84,17 +84,21 @@ impl Outcome {
 
 /// The definitions every world uses; made once.
 #[derive(Debug, Clone)]
-pub struct Definitions(Arc<Registry>);
+pub struct Definitions {
+    now: Arc<Registry>,
+    /// Those of a later release, which some machines have.
+    newer: Arc<Registry>,
+}
 
 impl Default for Definitions {
     fn default() -> Self {
-        Self(Arc::new(packs::real()))
+        Self { now: Arc::new(packs::real()), newer: Arc::new(packs::newer()) }
     }
 }
 
 /// Runs a world once.
 pub fn run(seed: u64, options: &Options, definitions: &Definitions) -> Outcome {
-    let mut world = World::new(seed, options, &definitions.0);
+    let mut world = World::new(seed, options, definitions);
     let violation = world.live().err();
     let (trace, tail, happened) = world.trace.finish();
     Outcome { violation, trace, tail, happened }

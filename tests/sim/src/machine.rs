@@ -4,11 +4,11 @@
 //! It refuses to look into the site but through what a daemon or an audit may ask.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
-use linli_domain::pack::Registry;
+use linli_domain::pack::{PackHash, Registry};
 use linli_domain::seal::{DeviceKey, KeyRing, MemberKeys};
 use linli_replica::frame::Frame;
 use linli_runtime::site::{Entropy, OpenSiteError, Opening, Site, Standing};
@@ -21,6 +21,7 @@ use crate::chance::{Chance, Well};
 use crate::medium::{SimDisk, SimViews};
 use crate::plan::MachinePlan;
 use crate::planted::Planted;
+use crate::truth::MachineNo;
 
 /// True time when every world begins: 2026-01-01.
 const BEGINS_MS: i64 = 1_767_225_600_000;
@@ -71,6 +72,14 @@ pub(crate) struct Machine {
     pub(crate) held: BTreeSet<ChangeHash>,
     /// Entries in its journal, as far as it was read.
     pub(crate) entries: BTreeSet<(CommunityId, EntryId)>,
+    /// The machine whose disk it began on.
+    pub(crate) copy_of: Option<MachineNo>,
+    /// Peers may know another journal under its name: it was set back, or its disk was copied.
+    pub(crate) other_life: bool,
+    /// A hub that was lost for good, and made anew.
+    pub(crate) rebuilt: bool,
+    /// The hash of the definitions published last, for a planted bug.
+    pub(crate) published: Arc<Mutex<Option<PackHash>>>,
 }
 
 /// Why a program does not start.
@@ -103,6 +112,8 @@ pub(crate) enum Input {
     MakeStick { reader: Option<PeerName> },
     /// Somebody brings a file, of which so many batches can be read.
     TakeStick { stick: usize, cut: usize },
+    /// The office publishes a version of a pack.
+    Publish { version: u64 },
 }
 
 /// How the next turn ends.
@@ -158,6 +169,37 @@ impl Machine {
             seen: BTreeMap::new(),
             held: BTreeSet::new(),
             entries: BTreeSet::new(),
+            copy_of: None,
+            other_life: false,
+            rebuilt: false,
+            published: Arc::default(),
+        }
+    }
+
+    /// Another machine with a copy of its disk and views, and a well of its own.
+    pub(crate) fn copy(&self, well: Well) -> Self {
+        let (disk, views) = (self.disk.copy(), self.views.copy());
+        disk.heal();
+        Self {
+            name: self.name.clone(),
+            site: None,
+            disk,
+            views,
+            ring: self.ring.clone(),
+            device: self.device.clone(),
+            well_at_start: well.copy(),
+            well,
+            registry: self.registry.clone(),
+            inbox: VecDeque::new(),
+            turn_planned: false,
+            doom: None,
+            backups: Vec::new(),
+            life: 0,
+            seen: BTreeMap::new(),
+            held: BTreeSet::new(),
+            entries: BTreeSet::new(),
+            published: self.published.clone(),
+            ..*self
         }
     }
 
@@ -180,7 +222,13 @@ impl Machine {
     pub(crate) fn start(&mut self, now_ms: u64, planted: Option<Planted>) -> Result<(), NoStart> {
         self.well_at_start = self.well.copy();
         let disk = SimDisk::new(self.disk.clone(), planted);
-        let views = SimViews { views: self.views.clone(), planted, begun: Begun::Nothing };
+        let views = SimViews {
+            views: self.views.clone(),
+            planted,
+            begun: Begun::Nothing,
+            replaced: 0,
+            published: self.published.clone(),
+        };
         let options = StoreOptions { journal: journal_options(), ..StoreOptions::default() };
         let (mut store, opened) =
             Store::open(disk, views, options).map_err(|error| match error {

@@ -4,8 +4,9 @@
 //! It refuses to fail by itself: faults are planned by the world.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use linli_domain::pack::PackHash;
 use linli_store::disk::Disk;
 use linli_store::views::{Begun, RowAudit, ViewBatch, Views, ViewsError};
 use linli_store::{MemoryDisk, MemoryViews, SHELF_FILES};
@@ -17,6 +18,10 @@ const LIES_EVERY: u64 = 7;
 /// What the keys of the owner's rows begin with: of contributions, and of cells.
 const CONTRIBUTIONS: &[u8] = &[1, b'c'];
 const CELLS: &[u8] = &[1, b't'];
+/// Every so many replaced rows a careless engine leaves one as it was.
+const STALE_EVERY: u64 = 3;
+/// The row that says under which definitions the figures were measured.
+const DEFINITIONS: &[u8] = &[1, b'd'];
 /// And of halves of entries.
 const HALVES: &[u8] = &[1, b'h'];
 
@@ -50,6 +55,9 @@ impl Disk for SimDisk {
         if self.planted == Some(Planted::ErasedKeyTakenAgain) && name == SHELF_FILES[0] {
             self.shelved.extend_from_slice(bytes);
         }
+        if self.planted == Some(Planted::ShelfOnce) && name == SHELF_FILES[1] {
+            return Ok(());
+        }
         self.disk.append(name, bytes).or_else(|error| if full { Ok(()) } else { Err(error) })
     }
 
@@ -60,6 +68,7 @@ impl Disk for SimDisk {
     fn sync(&mut self, name: &str) -> io::Result<()> {
         self.syncs += 1;
         match self.planted {
+            Some(Planted::ShelfOnce) if name == SHELF_FILES[1] => Ok(()),
             Some(Planted::LyingSync) if self.syncs.is_multiple_of(LIES_EVERY) => Ok(()),
             Some(Planted::SyncErrorIgnored) => self.disk.sync(name).or(Ok(())),
             _ => self.disk.sync(name),
@@ -84,7 +93,9 @@ impl Disk for SimDisk {
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         match self.planted {
             // The second file is left as it was.
-            Some(Planted::ErasedKeyKept) if to == SHELF_FILES[1] => self.disk.remove(from),
+            Some(Planted::ErasedKeyKept | Planted::ShelfOnce) if to == SHELF_FILES[1] => {
+                self.disk.remove(from)
+            }
             Some(Planted::ErasedKeyTakenAgain) if SHELF_FILES.contains(&to) => {
                 self.disk.rename(from, to)?;
                 self.disk.append(to, &self.shelved)?;
@@ -106,12 +117,22 @@ pub(crate) struct SimViews {
     pub(crate) planted: Option<Planted>,
     /// What the owner has begun to write; gone with its owner.
     pub(crate) begun: Begun,
+    /// Rows of contributions that were replaced.
+    pub(crate) replaced: u64,
+    /// The hash of the definitions published last.
+    pub(crate) published: Arc<Mutex<Option<PackHash>>>,
 }
 
 impl Views for SimViews {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewsError> {
         if self.planted == Some(Planted::FiguresNotReduced) && key.starts_with(CONTRIBUTIONS) {
             return Ok(None);
+        }
+        if self.planted == Some(Planted::DefinitionsMixed)
+            && key == DEFINITIONS
+            && let Some(hash) = *self.published.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            return Ok(Some(hash.0.to_vec()));
         }
         self.views.get(key)
     }
@@ -150,6 +171,18 @@ impl Views for SimViews {
                 }
                 self.views.write(&kept)
             }
+            Some(Planted::StaleViewRow) => {
+                let mut kept = ViewBatch::new();
+                for (key, value) in batch.rows() {
+                    let replaces = key.starts_with(CONTRIBUTIONS)
+                        && self.views.get(key).is_ok_and(|row| row.is_some());
+                    self.replaced += u64::from(replaces);
+                    if !replaces || !self.replaced.is_multiple_of(STALE_EVERY) {
+                        kept.set(key.to_vec(), value.map(<[u8]>::to_vec));
+                    }
+                }
+                self.views.write(&kept)
+            }
             _ => self.views.write(batch),
         }
     }
@@ -159,16 +192,18 @@ impl Views for SimViews {
     }
 
     fn begin(&mut self, batch: Arc<ViewBatch>) -> Result<(), ViewsError> {
-        self.landed(true)?;
+        if self.planted != Some(Planted::LandedTooEarly) {
+            self.go_on(true)?;
+        }
         self.begun = Begun::Waiting(batch);
         Ok(())
     }
 
     fn landed(&mut self, wait: bool) -> Result<bool, ViewsError> {
-        let mut begun = std::mem::take(&mut self.begun);
-        begun.go_on(self, wait)?;
-        self.begun = begun;
-        Ok(matches!(self.begun, Begun::Nothing))
+        match self.planted {
+            Some(Planted::LandingRowsMissed | Planted::LandedTooEarly) if !wait => Ok(true),
+            _ => self.go_on(wait),
+        }
     }
 
     fn clear(&mut self) -> Result<(), ViewsError> {
@@ -196,6 +231,14 @@ impl Views for SimViews {
 }
 
 impl SimViews {
+    /// Takes what was begun one stage further; true if nothing is left of it.
+    fn go_on(&mut self, wait: bool) -> Result<bool, ViewsError> {
+        let mut begun = std::mem::take(&mut self.begun);
+        begun.go_on(self, wait)?;
+        self.begun = begun;
+        Ok(matches!(self.begun, Begun::Nothing))
+    }
+
     fn write_torn(&mut self, batch: &ViewBatch) -> Result<(), ViewsError> {
         let half = batch.len() / 2;
         let mut pieces = [ViewBatch::new(), ViewBatch::new()];

@@ -43,6 +43,8 @@ pub(crate) struct MachinePlan {
     pub(crate) clock_off_ms: i64,
     /// What a hub takes from one desk in a day; 0 for all.
     pub(crate) node_bytes_per_day: u64,
+    /// Its program is a later release.
+    pub(crate) newer: bool,
 }
 
 /// Which kinds of trouble a world has.
@@ -59,12 +61,19 @@ pub(crate) struct Faults {
     pub(crate) rot: bool,
     pub(crate) broken_views: bool,
     pub(crate) absences: bool,
+    /// A disk is copied, and two machines run on.
+    pub(crate) copies: bool,
+    /// A hub is lost for good, and made anew from its desks.
+    pub(crate) rebuilds: bool,
+    /// Hubs publish packs, and some machines have a later release.
+    pub(crate) definitions: bool,
 }
 
 impl Plan {
     /// Communities are named after their street, so that a checker needs no register.
     pub(crate) fn draw(seed: u64) -> Self {
         let mut chance = Chance::new(seed, 1);
+        let mut later = Chance::new(seed, 8);
         let faults = Faults {
             crashes: chance.percent(75),
             disks: chance.percent(50),
@@ -77,6 +86,9 @@ impl Plan {
             rot: false,
             broken_views: chance.percent(30),
             absences: chance.percent(30),
+            copies: later.percent(30),
+            rebuilds: later.percent(30),
+            definitions: later.percent(12),
         };
         let faults = Faults { rot: !faults.restores && chance.percent(60), ..faults };
         let pause_ms = chance.one_of(&[40, 120, 300]);
@@ -108,6 +120,9 @@ impl Plan {
             for machine in &mut plan.machines {
                 machine.clock_off_ms = draw_clock(&mut chance);
             }
+        }
+        for machine in plan.machines.iter_mut().filter(|_| plan.faults.definitions) {
+            machine.newer = later.one_in(3);
         }
         plan.quotas(&mut Chance::new(seed, 7));
         plan
@@ -156,6 +171,7 @@ impl Plan {
             hostile: false,
             clock_off_ms: 0,
             node_bytes_per_day: 0,
+            newer: false,
         });
         self.machines.len() - 1
     }

@@ -102,11 +102,25 @@ pub enum Planted {
     ErasedTextKept,
     /// A file counts as read whole, whatever of it was read.
     BundleCursorBelieved,
+    /// What machines find of a copied disk is told to nobody.
+    CloneNotNoticed,
+    /// What is sealed is not handed to a hub that was made anew.
+    HubRebuiltForgetsSealed,
+    /// Some rows that are replaced stay as they were.
+    StaleViewRow,
+    /// Rows on their way to the disk are not read.
+    LandingRowsMissed,
+    /// A checkpoint counts as landed before it is written, and the next one takes its place.
+    LandedTooEarly,
+    /// Figures measured under other definitions are taken for those of the new ones.
+    DefinitionsMixed,
+    /// Only one of the two files of the key shelf is written.
+    ShelfOnce,
 }
 
 impl Planted {
     /// All of them, with the names they are asked for by.
-    pub const ALL: [(Self, &'static str); 48] = [
+    pub const ALL: [(Self, &'static str); 55] = [
         (Self::AckBeforeCommit, "ack-before-commit"),
         (Self::FramesBeforeCommit, "frames-before-commit"),
         (Self::CommitErrorIgnored, "commit-error-ignored"),
@@ -155,6 +169,13 @@ impl Planted {
         (Self::ErasedKeyTakenAgain, "erased-key-taken-again"),
         (Self::ErasedTextKept, "erased-text-kept"),
         (Self::BundleCursorBelieved, "bundle-cursor-believed"),
+        (Self::CloneNotNoticed, "clone-not-noticed"),
+        (Self::HubRebuiltForgetsSealed, "hub-rebuilt-forgets-sealed"),
+        (Self::StaleViewRow, "stale-view-row"),
+        (Self::LandingRowsMissed, "landing-rows-missed"),
+        (Self::LandedTooEarly, "landed-too-early"),
+        (Self::DefinitionsMixed, "definitions-mixed"),
+        (Self::ShelfOnce, "shelf-once"),
     ];
 
     /// The name it is asked for by.

@@ -6,21 +6,20 @@ mod careless;
 mod damage;
 mod faults;
 mod links;
+mod lives;
 mod peace;
 mod sticks;
 mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use linli_domain::id::{CommunityId, PeerName, Role};
-use linli_domain::pack::Registry;
 use linli_domain::seal::{CommunityKey, KeyRing, MemberKeys};
 use linli_store::CrashKeep;
 
 use damage::Found;
 
-use crate::Options;
 use crate::chance::Chance;
 use crate::checkers::{Checker, Violation};
 use crate::hostile::Mallory;
@@ -31,6 +30,7 @@ use crate::plan::{Faults, Plan};
 use crate::planted::Planted;
 use crate::trace::Trace;
 use crate::truth::{MachineNo, Truth};
+use crate::{Definitions, Options};
 
 /// The world of one seed.
 pub(crate) struct World {
@@ -52,6 +52,12 @@ pub(crate) struct World {
     queue: BTreeMap<(u64, u64), Event>,
     queued: u64,
     wires_made: u64,
+    /// Names of which somebody has said that two journals go under them.
+    pub(crate) doubled: BTreeSet<PeerName>,
+    /// Machines on copied disks were linked once more after all had settled.
+    linked_again: bool,
+    /// The newest version of the pack that hubs publish.
+    pack_version: u64,
     /// A journal has rotted: others keep what it lost, and must not lose it, too.
     rotted: bool,
     /// For delays and breaks of the network.
@@ -87,7 +93,7 @@ enum Event {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, options: &Options, registry: &Arc<Registry>) -> Self {
+    pub(crate) fn new(seed: u64, options: &Options, definitions: &Definitions) -> Self {
         let plan = Plan::draw(seed);
         let mut keys = Chance::new(seed, 2);
         let communities = plan.communities();
@@ -108,7 +114,8 @@ impl World {
                 (ring, has_ring) = (rings.values().next().cloned(), true);
             }
             let ring = ring.filter(|_| has_ring);
-            let registry = leaky.as_ref().filter(|_| no == 1).unwrap_or(registry).clone();
+            let own = if machine.newer { &definitions.newer } else { &definitions.now };
+            let registry = leaky.as_ref().filter(|_| no == 1).unwrap_or(own).clone();
             let chance = Chance::new(seed, 100 + no as u64);
             machines.push(Machine::new(machine, ring, chance, registry));
         }
@@ -131,6 +138,9 @@ impl World {
             queue: BTreeMap::new(),
             queued: 0,
             wires_made: 0,
+            doubled: BTreeSet::new(),
+            linked_again: false,
+            pack_version: 1,
             rotted: false,
             weather: Chance::new(seed, 5),
             fate: Chance::new(seed, 6),

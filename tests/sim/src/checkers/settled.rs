@@ -3,6 +3,7 @@
 //! Documents, figures and searches for personal fields are done here anew, from journals and raw
 //! bytes, beside what the machines themselves say.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -11,8 +12,10 @@ use linli_domain::figure::{
     By, Contributions, Coverage, Period, Query, Tally, contributions, measure,
 };
 use linli_domain::gate;
-use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
-use linli_domain::pack::Registry;
+use linli_domain::id::{
+    ChangeHash, CommunityId, EntryId, EpochId, PeerName, Role, Space, StreetId,
+};
+use linli_domain::pack::{PackHash, Registry};
 use linli_replica::holdings::Holdings as _;
 use linli_runtime::ask::{Answer, Ask, FigureQuery};
 use linli_store::disk::Disk as _;
@@ -30,6 +33,7 @@ pub(crate) type ReadOut = Vec<BTreeMap<(Space, EntryId), String>>;
 pub(crate) fn all(world: &mut World) -> Result<(), Violation> {
     converged(world)?;
     read_alike(world)?;
+    defined_alike(world)?;
     counted(world)?;
     alone(world)
 }
@@ -88,6 +92,24 @@ fn read_alike(world: &mut World) -> Result<(), Violation> {
                 );
                 return Err(Violation::new(Checker::Converged, text));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Converged: machines of one release on one street go by the same definitions.
+fn defined_alike(world: &mut World) -> Result<(), Violation> {
+    let mut first: BTreeMap<(Option<&StreetId>, PackHash), (PackHash, &PeerName)> = BTreeMap::new();
+    for machine in &world.machines {
+        let Some(site) = machine.site.as_ref().filter(|_| machine.name.street.is_some()) else {
+            continue;
+        };
+        let (release, own) = (machine.registry.hash(), site.registry().hash());
+        let (theirs, other) =
+            *first.entry((machine.name.street.as_ref(), release)).or_insert((own, &machine.name));
+        if theirs != own {
+            let text = format!("{} and {other} go by different definitions", machine.name);
+            return Err(Violation::new(Checker::Converged, text));
         }
     }
     Ok(())
@@ -152,22 +174,50 @@ pub(crate) fn same(before: &ReadOut, after: &ReadOut, names: &[PeerName]) -> Res
     Ok(())
 }
 
+/// Unique: two machines on copies of one disk, whose journals differ, are known to somebody.
+pub(crate) fn copies_are_known(world: &mut World) -> Result<(), Violation> {
+    for copy in 0..world.machines.len() {
+        let Some(of) = world.machines[copy].copy_of else { continue };
+        let name = world.machines[copy].name.clone();
+        let [Some(one), Some(other)] = [copy, of].map(|no| ends(&mut world.machines[no], &name))
+        else {
+            continue;
+        };
+        if one.0 == other.0 && one.1 != other.1 && !world.doubled.contains(&name) {
+            let text =
+                format!("two machines run on copies of the disk of {name}, and nobody says so");
+            return Err(Violation::new(Checker::Unique, text));
+        }
+    }
+    Ok(())
+}
+
+/// The epoch of a machine's store, and where its journal ends in the spaces of its community.
+fn ends(machine: &mut Machine, name: &PeerName) -> Option<(EpochId, Vec<u64>)> {
+    let site = machine.site.as_mut()?;
+    let spaces = spaces(name.community.as_slice());
+    let chains = spaces.iter().map(|space| site.held(space).chain).collect();
+    Some((site.books().epoch(), chains))
+}
+
 /// Counted: every machine's figures are those of its entries, counted here from its journal.
 fn counted(world: &mut World) -> Result<(), Violation> {
     for community in world.communities.clone() {
         let space = Space::Open(community.clone());
-        let mut wanted: Option<BTreeMap<String, (i64, i64)>> = None;
+        // By the definitions in force: machines of other releases may go by others.
+        let mut counts: BTreeMap<PackHash, BTreeMap<String, (i64, i64)>> = BTreeMap::new();
         for machine in &mut world.machines {
-            if !shares(&machine.name, &space) || machine.site.is_none() {
+            let Some(site) = machine.site.as_ref().filter(|_| shares(&machine.name, &space)) else {
                 continue;
-            }
-            let registry = machine.registry.clone();
-            if wanted.is_none() {
-                wanted = Some(count(&registry, machine, &community)?);
+            };
+            let registry = site.registry().clone();
+            let hash = registry.hash();
+            if let Entry::Vacant(place) = counts.entry(hash) {
+                place.insert(count(&registry, machine, &community)?);
             }
             let name = machine.name.clone();
             let told = told_figures(&registry, machine, &community);
-            if let Some(wanted) = wanted.as_ref().filter(|wanted| **wanted != told) {
+            if let Some(wanted) = counts.get(&hash).filter(|wanted| **wanted != told) {
                 let lines: BTreeSet<&String> = wanted.keys().chain(told.keys()).collect();
                 let line = lines.into_iter().find(|line| wanted.get(*line) != told.get(*line));
                 let text = format!(

@@ -101,6 +101,13 @@ impl World {
         let Frame::Batch(batch) = frame else { return Ok(()) };
         match self.planted {
             Some(Planted::RepairsForgotten) if batch.to.is_none() => batch.items.clear(),
+            Some(Planted::HubRebuiltForgetsSealed) if batch.space.is_sealed() => {
+                let sides = self.wires.get(&wire).map(|wire| wire.sides.each_ref());
+                let ends = sides.into_iter().flatten().map(|side| side.machine);
+                if ends.into_iter().any(|end| end != machine && self.machines[end].rebuilt) {
+                    batch.items.clear();
+                }
+            }
             Some(Planted::PlainForSealed)
                 if batch.space.is_sealed() && self.weather.one_in(SELDOM) =>
             {

@@ -5,7 +5,7 @@
 
 use linli_runtime::ask::{Answer, Ask};
 use linli_store::disk::Disk as _;
-use linli_store::{Doubt, Journal};
+use linli_store::{Doubt, Journal, SHELF_FILES};
 
 use super::World;
 use crate::checkers::{Checker, Violation};
@@ -23,6 +23,9 @@ const PAGE_BYTES: u64 = 4_096;
 impl World {
     /// Bits turn over in a machine's journal while it is off; the next start or audit finds it.
     pub(super) fn rot(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        if self.fate.one_in(3) {
+            return self.rot_shelf(machine);
+        }
         let held = &self.machines[machine].held;
         // Where no copy exists, nothing can be repaired; a world that sets others back has none.
         if self.rotted || !self.truth.is_copied(machine, held) {
@@ -49,6 +52,31 @@ impl World {
         let name = &at.name;
         self.trace.say(self.now_ms, format_args!("{file} of {name} rots"));
         self.trace.count("journals that rot");
+        Ok(())
+    }
+
+    /// One file of a machine's key shelf rots while it is off; the next start mends it with the
+    /// other one.
+    fn rot_shelf(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        // Both would rot, if it was off already.
+        if self.machines[machine].site.is_none() {
+            return Ok(());
+        }
+        self.crash(machine)?;
+        let file = self.fate.one_of(&SHELF_FILES);
+        let at = &self.machines[machine];
+        let bytes = at.disk.bytes(file).map_or(0, |bytes| bytes.len() as u64);
+        if bytes == 0 {
+            return Ok(());
+        }
+        if self.fate.one_in(4) {
+            at.disk.zero_page(file, self.fate.between(0, (bytes - 1) / PAGE_BYTES) as usize);
+        } else {
+            at.disk.flip_bit(file, self.fate.between(0, bytes * 8 - 1));
+        }
+        let name = &at.name;
+        self.trace.say(self.now_ms, format_args!("{file} of {name} rots"));
+        self.trace.count("key shelves that rot");
         Ok(())
     }
 

@@ -30,7 +30,7 @@ impl World {
             self.enrol();
             return Ok(());
         }
-        match self.fate.between(0, 20) {
+        match self.fate.between(0, 21) {
             0 if self.faults.crashes && self.machines[machine].site.is_some() => {
                 self.trace.count("crashes");
                 self.crash(machine)
@@ -82,6 +82,15 @@ impl World {
                 let slow = self.fate.one_in(2);
                 self.machines[machine].disk_ms = if slow { SLOW_DISK_MS } else { DISK_MS };
                 self.trace.count("disks that change their pace");
+                Ok(())
+            }
+            19 if self.faults.copies => {
+                self.copy_disk(machine);
+                Ok(())
+            }
+            20 if self.faults.rebuilds => self.rebuild_hub(machine),
+            21 if self.faults.definitions => {
+                self.publish();
                 Ok(())
             }
             _ => self.prank(),
@@ -209,6 +218,7 @@ impl World {
 
     /// Lets a machine that was set back off what it promised and lacks now.
     pub(super) fn let_off(&mut self, machine: MachineNo) -> Result<(), Violation> {
+        self.machines[machine].other_life = true;
         self.read_journal(machine, false)?;
         let released = self.truth.set_back(machine, &self.machines[machine].held);
         self.trace.count_by("changes set back", released);

@@ -4,7 +4,7 @@ use linli_domain::id::PeerName;
 use linli_runtime::limits::SCRUB_EVERY_MILLIS;
 
 use super::{Event, World};
-use crate::checkers::{Checker, Violation, settled};
+use crate::checkers::{Checker, Violation, rows, settled};
 use crate::machine::{DISK_MS, Input};
 use crate::network::{FAST, Road};
 use crate::planted::Planted;
@@ -63,6 +63,10 @@ impl World {
     /// True once every link agrees and nothing is on its way.
     pub(super) fn is_peace(&mut self) -> Result<bool, Violation> {
         let Some(problem) = self.unrest() else {
+            if self.link_again() {
+                self.plan(LOOK_MS, Event::Peace);
+                return Ok(false);
+            }
             let took = self.now_ms - self.peace_since.unwrap_or(self.now_ms);
             self.trace.say(self.now_ms, format_args!("settled after {took} ms"));
             return Ok(true);
@@ -133,6 +137,11 @@ impl World {
         self.now_ms += SCRUB_EVERY_MILLIS;
         self.finish_work()?;
         settled::all(self)?;
+        settled::copies_are_known(self)?;
+        for _ in 0..2 {
+            let machine = self.fate.place(self.machines.len());
+            rows::derived_again(&self.machines[machine], self.now_ms)?;
+        }
         let before = settled::read_out(self);
         let rebuilt: Vec<MachineNo> =
             (0..2).map(|_| self.fate.place(self.machines.len())).collect();

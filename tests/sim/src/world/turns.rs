@@ -133,6 +133,7 @@ impl World {
             }
             Input::MakeStick { reader } => self.make_stick(machine, reader.as_ref(), owed),
             Input::TakeStick { stick, cut } => self.take_stick(machine, stick, cut, owed),
+            Input::Publish { version } => self.put_on_board(machine, version)?,
             Input::Enrolled => {
                 let register = self.register_of(machine);
                 if let Some(site) = &mut self.machines[machine].site {
@@ -271,7 +272,10 @@ impl World {
         if !lazy {
             while site.idle() {}
         }
-        for trouble in site.take_troubles() {
+        let troubles = site.take_troubles();
+        checkers::memory_bounded(&name, site)?;
+        for trouble in troubles {
+            let Err(trouble) = self.hears_of_other_life(machine, trouble) else { continue };
             match trouble {
                 BooksTrouble::Fork { .. } if self.mallory.no().is_some() => {}
                 BooksTrouble::NearQuota { .. } => {}
@@ -283,7 +287,6 @@ impl World {
                 }
             }
         }
-        checkers::memory_bounded(&name, site)?;
         self.says_what_is_sent(machine)
     }
 
