@@ -19,3 +19,8 @@ pub const CHANGE_DEPS_MAX: usize = 64;
 pub const CHANGE_ACTORS_MAX: usize = 64;
 /// Greatest op counter; Automerge keeps them in 32 bits.
 pub const OP_COUNTER_MAX: u64 = (1 << 31) - 1;
+/// Longest formula of a pack, in bytes: seven times the longest of ours.
+pub const FORMULA_BYTES_MAX: usize = 1024;
+/// Most signs in a formula that can put one part into another; the most of ours is 30. Parts are
+/// walked recursively, at up to 2 KB of stack each: half a megabyte of the two a thread has.
+pub const FORMULA_SIGNS_MAX: usize = 256;
