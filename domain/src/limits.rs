@@ -24,3 +24,6 @@ pub const FORMULA_BYTES_MAX: usize = 1024;
 /// Most signs in a formula that can put one part into another; the most of ours is 30. Parts are
 /// walked recursively, at up to 2 KB of stack each: half a megabyte of the two a thread has.
 pub const FORMULA_SIGNS_MAX: usize = 256;
+/// Farthest time a change may claim, in milliseconds from 1970 either way: 285,000 years, far beyond
+/// any wrong clock. Automerge stores differences of times, which must not overflow 64 bits.
+pub const CHANGE_MILLIS_MAX: u64 = 1 << 53;
