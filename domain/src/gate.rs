@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 use crate::change::{Action, Change, Op, OpId, from_scalar};
 use crate::id::{ActorId, ChangeHash};
 use crate::limits::{
-    CHANGE_ACTORS_MAX, CHANGE_BYTES_MAX, CHANGE_DEPS_MAX, CHANGE_OPS_MAX, KEY_BYTES_MAX,
-    OP_COUNTER_MAX, TEXT_BYTES_MAX,
+    CHANGE_ACTORS_MAX, CHANGE_BYTES_MAX, CHANGE_DEPS_MAX, CHANGE_MILLIS_MAX, CHANGE_OPS_MAX,
+    KEY_BYTES_MAX, OP_COUNTER_MAX, TEXT_BYTES_MAX,
 };
 use crate::value::Value;
 
@@ -173,6 +173,7 @@ fn parse_fenced(bytes: &Bytes, hash: ChangeHash) -> Result<Change, Refusal> {
         || change.other_actor_ids().len() > CHANGE_ACTORS_MAX
         || change.max_op() > OP_COUNTER_MAX
         || change.seq() > OP_COUNTER_MAX
+        || change.timestamp().unsigned_abs() > CHANGE_MILLIS_MAX
     {
         return Err(Refusal::TooMuch);
     }

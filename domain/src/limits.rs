@@ -32,3 +32,11 @@ pub const STATEMENT_WRAPS_MAX: usize = 256;
 pub const STATEMENTS_MAX: usize = 4_096;
 /// Statements kept that came before one they follow: 10 MB at their largest.
 pub const STATEMENTS_WAITING_MAX: usize = 256;
+/// Longest formula of a pack, in bytes: seven times the longest of ours.
+pub const FORMULA_BYTES_MAX: usize = 1024;
+/// Most signs in a formula that can put one part into another; the most of ours is 30. Parts are
+/// walked recursively, at up to 2 KB of stack each: half a megabyte of the two a thread has.
+pub const FORMULA_SIGNS_MAX: usize = 256;
+/// Farthest time a change may claim, in milliseconds from 1970 either way: 285,000 years, far beyond
+/// any wrong clock. Automerge stores differences of times, which must not overflow 64 bits.
+pub const CHANGE_MILLIS_MAX: u64 = 1 << 53;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Applied, Doc, OpRef, Puts, weight};
 use crate::id::{ActorId, ChangeHash};
+use crate::limits::OP_COUNTER_MAX;
 use crate::value::Value;
 
 const VERSION: u8 = 1;
@@ -162,6 +163,9 @@ impl Input<'_> {
         let seq = self.number32()?;
         let start_op = self.number32()?;
         let max_op = start_op.checked_add(self.number32()?)?;
+        if u64::from(seq.max(max_op)) > OP_COUNTER_MAX {
+            return None;
+        }
         let deps = self.many(Self::number32)?;
         Some(Applied { hash, actor, seq, start_op, max_op, deps })
     }

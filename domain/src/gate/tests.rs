@@ -115,6 +115,15 @@ fn counters_near_the_end_are_refused() {
 }
 
 #[test]
+fn a_time_beyond_all_clocks_is_refused() {
+    for (millis, taken) in [(i64::MIN, false), (i64::MAX, false), (-(1 << 53), true), (0, true)] {
+        let puts = vec![("k".to_owned(), Some(Value::Null))];
+        let change = Doc::new().edit(ActorId([3; 16]), millis, puts).expect("new");
+        assert_eq!(parse(&change.bytes, &change.hash).is_ok(), taken, "{millis}");
+    }
+}
+
+#[test]
 fn anything_but_flat_scalars_is_refused() {
     use automerge::transaction::Transactable as _;
     use automerge::{AutoCommit, ObjType, ROOT, ScalarValue};

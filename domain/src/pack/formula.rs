@@ -15,6 +15,7 @@ pub(super) use self::plain::Map;
 use self::plain::{Number, Test, Words};
 use super::reads::{self, Mention, Reads};
 use super::scope::Scope;
+use crate::limits::{FORMULA_BYTES_MAX, FORMULA_SIGNS_MAX};
 
 /// The functions that formulas may call, beside the operators and macros of CEL.
 pub(super) const FUNCTIONS: [&str; 14] = [
@@ -53,6 +54,20 @@ pub(crate) struct About<'a, 'p, 'v> {
     context: &'a Context<'p, 'v>,
 }
 
+/// Refuses a text that could be nested deeper than a stack is high, before anything walks it.
+fn bounded(text: &str) -> Result<(), NotAFormula> {
+    if text.len() > FORMULA_BYTES_MAX {
+        let message = format!("longer than {FORMULA_BYTES_MAX} bytes; split it into several terms");
+        return Err(NotAFormula { at: 0, message });
+    }
+    let signs = |c: &char| ".([{!-+*/%<>=&|?:".contains(*c);
+    if text.chars().filter(signs).count() > FORMULA_SIGNS_MAX {
+        let message = format!("more than {FORMULA_SIGNS_MAX} signs; split it into several terms");
+        return Err(NotAFormula { at: 0, message });
+    }
+    Ok(())
+}
+
 /// Why a text is not a formula, and where, in characters from its start.
 pub(super) struct NotAFormula {
     pub(super) at: usize,
@@ -62,6 +77,7 @@ pub(super) struct NotAFormula {
 impl Formula {
     /// Compiles a formula.
     pub(super) fn compile(text: &str) -> Result<Self, Vec<NotAFormula>> {
+        bounded(text).map_err(|wrong| vec![wrong])?;
         let program = Program::compile(text).map_err(|wrong| {
             let point = |(line, column): (isize, isize)| chars_before(text, line, column);
             wrong
@@ -305,6 +321,23 @@ mod tests {
         assert_eq!(wrong[0].at, 15, "counted in characters");
         let wrong = Formula::compile("f.a == '照明' )").err().unwrap();
         assert_eq!(wrong[0].at, 12, "counted in characters");
+    }
+
+    #[test]
+    fn a_formula_that_is_nested_too_deep_is_refused_before_it_is_walked() {
+        for pile in ["1 + ", "!", "-", "(", "size(", "true ? "] {
+            for count in [300, 1_500, 10_000] {
+                let wrong = Formula::compile(&format!("{}1", pile.repeat(count))).err();
+                assert!(wrong.is_some_and(|wrong| wrong[0].message.contains("split")), "{pile}");
+            }
+        }
+        assert!(Formula::compile(&format!("f{} == ''", "[0]".repeat(1_000))).is_err());
+        assert!(Formula::compile(&format!("{}1 > 0", "1 + ".repeat(30))).is_ok());
+        // Whatever passes must not need more than half a thread's stack: this one would die of it.
+        let small = std::thread::Builder::new().stack_size(1 << 20);
+        let deep = format!("{}1 > 0", "1 + ".repeat(FORMULA_SIGNS_MAX - 1));
+        let made = small.spawn(move || drop(Formula::compile(&deep))).expect("a thread");
+        made.join().expect("it ends");
     }
 
     #[test]

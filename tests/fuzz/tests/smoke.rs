@@ -1,6 +1,8 @@
 //! Every target over its whole corpus and a few thousand mutations: a finding of a night is a test
 //! by day. It refuses a corpus in which nothing is taken, since that would test nothing.
 
+#![allow(clippy::panic, reason = "a helper of tests, called by nothing else")]
+
 use std::path::Path;
 
 use linli_fuzz::runner::{self, Tally, Until};

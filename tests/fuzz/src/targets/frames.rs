@@ -212,7 +212,8 @@ pub(super) fn items(count: u8) -> Vec<v1::Item> {
     let item = |nth: u8| {
         let change = Bytes::from(vec![nth; 60]);
         let hash = gate::hash_of(&change).expect("long enough");
-        let hash = if nth % 2 == 0 { Bytes::new() } else { Bytes::copy_from_slice(&hash.0) };
+        let hash =
+            if nth.is_multiple_of(2) { Bytes::new() } else { Bytes::copy_from_slice(&hash.0) };
         let keys = vec![Bytes::from_static(&[1; 77]); usize::from(nth % 3)];
         v1::Item { entry: format!("issue/{nth}"), hash, change, keys }
     };

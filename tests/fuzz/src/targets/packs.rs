@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use linli_domain::entry::{Entry, Step, StepId};
 use linli_domain::figure::{self, Contributions};
 use linli_domain::id::{CommunityId, EntryId};
+use linli_domain::limits::TEXT_BYTES_MAX;
 use linli_domain::pack::{Registry, pack_name};
 use linli_domain::value::Value;
 
@@ -16,9 +17,6 @@ use crate::chance::Chance;
 use crate::{Target, Verdict};
 
 pub(crate) const TARGET: Target = Target { name: "packs", run, mutate, seeds };
-
-/// Longest text that is tried, in bytes.
-const TEXT_BYTES_MAX: usize = 8 * 1024;
 
 fn run(input: &[u8]) -> Verdict {
     let text = String::from_utf8_lossy(&input[..input.len().min(TEXT_BYTES_MAX)]);
@@ -139,10 +137,11 @@ fn mutate(input: &mut Vec<u8>, others: &[&[u8]], chance: &mut Chance) {
             lines[at].replace_range(from..from + len, &format!("{keep}{word}"));
         }
         6 => {
-            let pile = chance.one_of(&["(", "[", "!", "-", "f.a.", "{a=", "1+", "[[", "''"]);
+            let pile = chance.one_of(&["(", "[", "!", "-", "f.a.", "{a=", "1 + ", "[[", "[0]"]);
             let places: Vec<usize> = lines[at].char_indices().map(|(at, _)| at).collect();
             let from = chance.pick(&places).copied().unwrap_or(0);
-            lines[at].insert_str(from, &pile.repeat(chance.below(2_000)));
+            let high = 1 << (1 + chance.below(14));
+            lines[at].insert_str(from, &pile.repeat(chance.below(high)));
         }
         7 => {
             let other =
@@ -161,16 +160,17 @@ fn mutate(input: &mut Vec<u8>, others: &[&[u8]], chance: &mut Chance) {
 }
 
 fn seeds() -> Vec<(String, Vec<u8>)> {
-    let piled = |pile: &str| {
-        let formula = format!("{}1", pile.repeat(1_500));
-        FORUM.replace("state == 'solved' && f.category == 'lighting'", &formula)
-    };
+    let asked =
+        |formula: String| FORUM.replace("state == 'solved' && f.category == 'lighting'", &formula);
+    let piled = |pile: &str, count: usize| asked(format!("{}1", pile.repeat(count)));
     [
         ("honest-forum", FORUM.to_owned()),
-        ("honest-second", FORUM.replace("f.category == 'lighting'", "size(f.tags) > 1")),
-        ("crafted-brackets", piled("(")),
-        ("crafted-minus", piled("-")),
-        ("crafted-not", piled("!")),
+        ("honest-second", FORUM.replace("f.category == 'lighting'", "size(sets.tags) > 1")),
+        ("crafted-brackets", piled("(", 1_500)),
+        ("crafted-minus", piled("-", 1_500)),
+        ("crafted-not", piled("!", 1_500)),
+        ("crafted-sums", piled("1 + ", 600)),
+        ("crafted-places", asked(format!("f{} == ''", "[0]".repeat(800)))),
         ("crafted-lists", format!("pack = {}", "[".repeat(3_000))),
         ("crafted-tables", format!("a = {}", "{a=".repeat(1_000))),
         ("crafted-dots", format!("{}a = 1", "a.".repeat(1_500))),

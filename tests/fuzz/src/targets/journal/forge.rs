@@ -92,7 +92,7 @@ impl Stroke {
             }
             10 => {
                 spoilt.reach = true;
-                if self.with % 2 == 0 {
+                if self.with.is_multiple_of(2) {
                     disk.lose(REACH);
                 } else {
                     disk.flip_bit(REACH, u64::from(self.at) * 2);
@@ -109,7 +109,7 @@ impl Stroke {
 
 /// Segment files, ascending.
 pub(super) fn segments(disk: &MemoryDisk) -> Vec<String> {
-    names(disk).into_iter().filter(|name| name.ends_with(".seg")).collect()
+    names(disk).into_iter().filter(|name| name.strip_suffix(".seg").is_some()).collect()
 }
 
 /// Where the frames of a segment lie, as far as their lengths lead.
