@@ -218,6 +218,15 @@ impl KeyShelf {
         true
     }
 
+    /// Notes that text of an erased document lies in the views again: files from before the erasure
+    /// have come back.
+    pub fn stain(&mut self, place: &DocumentPlace) {
+        if let Some(clean) = self.erased.get_mut(place) {
+            self.stale |= *clean;
+            *clean = false;
+        }
+    }
+
     /// Whether a document was erased.
     pub fn is_erased(&self, place: &DocumentPlace) -> bool {
         self.erased.contains_key(place)

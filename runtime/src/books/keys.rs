@@ -174,12 +174,15 @@ impl<D: Disk, V: Views> Books<D, V> {
     /// Takes away the keys and what was opened with them. The envelopes stay, and with them digests
     /// and places.
     fn erase(&mut self, space: &Space, entry: &EntryId) {
-        self.store.keys_mut().erase(DocumentPlace::of(space, entry));
+        let place = DocumentPlace::of(space, entry);
+        self.store.keys_mut().erase(place);
         let half = self.half_mut(space, entry);
         if half.is_forgotten() {
             return;
         }
         half.forget();
+        // It was erased before, and is here again: the views are older than the shelf.
+        self.store.keys_mut().stain(&place);
         if let Some(book) = self.spaces.get_mut(space) {
             book.shelf.mark(entry);
         }

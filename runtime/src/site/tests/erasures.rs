@@ -152,9 +152,15 @@ fn a_store_from_before_an_erasure_destroys_again_what_it_still_had() {
     settle(&mut sites, &ALL);
     let shelf = SHELF_FILES.map(|file| disk.bytes(file).expect("a shelf"));
     let backup = disk.copy();
+    sites[2].write_through();
+    sites[2].checkpoint();
+    let views_before = views.copy();
     erase(&mut sites[1], &household, false);
     settle(&mut sites, &ALL);
     assert_forgotten(&mut sites[2], &household);
+    while sites[2].idle() {}
+    assert_eq!(sites[2].books().unclean(), 0);
+    sites[2].end_turn().expect("commits");
 
     // From a backup: the erasure comes again.
     let erased = sites.pop().expect("the second desk");
@@ -162,8 +168,20 @@ fn a_store_from_before_an_erasure_destroys_again_what_it_still_had() {
     sites.push(open_on((backup, MemoryViews::default()), "d/s/c/b", Some(ring()), 4, 0));
     assert_eq!(show(&mut sites[2], &household, Some("核对")).fields["name"], NAME);
     sites[2].end_turn().expect("commits");
-    settle(&mut sites, &ALL);
+    // A copy of the disk and no proper restore: its peers say that they see two lives.
+    settle_but(&mut sites, &ALL, |trouble| matches!(trouble, BooksTrouble::OtherLife { .. }));
     assert_forgotten(&mut sites[2], &household);
+
+    // Only the views are old ones: they are freed of the text once more.
+    let mut desk = open_on((disk.copy(), views_before.clone()), "d/s/c/b", Some(ring()), 6, 0);
+    assert_forgotten(&mut desk, &household);
+    assert_eq!(desk.books().unclean(), 1, "the text is back in a file");
+    desk.end_turn().expect("commits");
+    while desk.idle() {}
+    assert_eq!(desk.books().unclean(), 0);
+    let name = NAME.as_bytes();
+    let left = views_before.rows().into_values();
+    assert!(left.into_iter().all(|row| !row.windows(name.len()).any(|part| part == name)));
 
     // Only the shelf is an old one: journal and views have the erasure.
     let mut disk = disk.copy();
