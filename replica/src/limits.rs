@@ -35,6 +35,9 @@ pub const REST_GRACE_TICKS: u32 = 30;
 /// Longest pause before what lacks its cause is sent again, in ticks. Pauses double, so that what
 /// comes late has waited at most twice as long as its cause.
 pub const PAUSE_TICKS_MAX: u32 = 64;
+/// A pause of this many ticks says that a cause does not come by itself: it was sent again three
+/// times.
+pub const STUCK_PAUSE_TICKS: u32 = 4;
 /// Ticks a difference must stand while nothing is under way before ranges are compared.
 pub const QUIET_TICKS: u32 = 2;
 /// To a peer met for the first time the journal is sent whole where it or what the peer holds has

@@ -4,7 +4,7 @@
 //! peer takes more, and what was put off goes before what is new. What lacks its cause is sent
 //! again after pauses that double. It refuses to measure time by anything but ticks.
 
-use crate::limits::{PAUSE_TICKS_MAX, REST_SECONDS_MAX};
+use crate::limits::{PAUSE_TICKS_MAX, REST_SECONDS_MAX, STUCK_PAUSE_TICKS};
 
 /// The pace of one session.
 #[derive(Debug, Default)]
@@ -64,6 +64,12 @@ impl Pace {
             self.pause_left = self.pause;
             self.pause_since = last;
         }
+    }
+
+    /// Half of a longer pause is over: whoever still lacks the cause may have read past it long ago,
+    /// so that only a comparison finds it. Said once in a pause, and so ever more seldom.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.pause >= STUCK_PAUSE_TICKS && self.pause_left == self.pause / 2
     }
 
     /// The peer holds something new, or something more is to be sent: the cause may be there.

@@ -237,13 +237,14 @@ impl Session {
         self.hashes = None;
         self.send_repairs(link, holdings, effects);
         let held = holdings.held(&self.space);
-        let quiet = self.in_flight.is_empty()
-            && self.repair.is_empty()
+        let through = self.in_flight.is_empty()
             && self.sent >= held.head
             && self.heard_last
             && self.pace.is_free();
-        if !quiet {
+        if !through || !self.repair.is_empty() {
             self.differs_for_ticks = 0;
+            // Two that wait for each other's causes would never be quiet.
+            self.comparison_due |= through && self.asked_to_rest == 0 && self.pace.is_stuck();
             return;
         }
         if self.agrees(holdings) {

@@ -219,6 +219,26 @@ fn what_lacks_its_cause_is_sent_after_pauses_that_double_until_something_changes
     assert!(took <= 2, "{took} seconds after the cause");
 }
 
+/// A copied disk goes on under cursors of the other: what they were not given counts as read.
+#[test]
+fn two_that_wait_for_each_others_causes_compare_what_they_hold() {
+    let (mut left, mut right) = (side("a", 1), side("b", 2));
+    left.memory.write_all([100, 101]);
+    right.memory.write_all([200, 201]);
+    for turned in [false, true] {
+        let (reader, other) =
+            if turned { (&mut right, &mut left) } else { (&mut left, &mut right) };
+        let chain = other.memory.chain_at(&space(), 1).expect("one was written");
+        let cursor = Cursor { epoch: other.memory.epoch(), seq: 1, chain };
+        reader.memory.cursors.insert(other.name.clone(), cursor);
+    }
+    let mut pair = Pair::new(left, right);
+    pair.connect();
+    assert!(!pair.right.memory.has(101) && !pair.left.memory.has(201), "their causes are missing");
+    assert!(pair.seconds_until_agreed() < 30);
+    assert!(pair.right.memory.has(101) && pair.left.memory.has(201));
+}
+
 #[test]
 fn what_lacked_its_cause_on_an_earlier_link_does_not_count_as_held() {
     let (mut left, right) = (side("a", 1), side("b", 2));
