@@ -42,7 +42,7 @@ pub enum BooksTrouble {
         free: u64,
         /// Bytes that are kept free.
         min: u64,
-        /// Nothing more is taken for now.
+        /// Nothing more is taken until there is room again.
         short: bool,
     },
     /// A desk has handed over what it may today: the rest is put off.
