@@ -151,8 +151,8 @@ impl Terminal {
 }
 
 /// Logs go to the error stream: names, counts and ids. Automerge opens a span for every column of
-/// every change and writes down what is in it, a tenth of what a hub does on a busy morning: it is
-/// heard only when it is asked for by name.
+/// every change and writes down what is in it, which in a profile of a cold push was 8 % of the
+/// work of a hub's links: it is heard only when it is asked for by name.
 pub fn log(filter: &str) {
     let asked_for = filter.contains("automerge");
     let filter = if asked_for { filter.to_owned() } else { format!("{filter},automerge=warn") };
