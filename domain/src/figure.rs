@@ -15,10 +15,12 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smol_str::SmolStr;
+
 pub use self::measure::{By, Coverage, Figure, Query, QueryError, measure, share};
 pub use self::period::{InvalidPeriod, Period, Unit};
 pub use self::rows::InvalidRow;
-pub use self::tally::{CellChange, Tally, difference};
+pub use self::tally::{CellChange, Tally};
 
 use crate::entry::Entry;
 use crate::grid;
@@ -34,18 +36,25 @@ const QUALIFIER_FIELD: &str = "qualifier";
 const TERM_MAX: i64 = 1_000_000_000_000_000;
 
 /// Which cell an amount belongs to. The order is that of the encoded rows.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellKey {
     /// The metric's id.
-    pub metric: String,
+    pub metric: SmolStr,
     /// The community whose entry it is.
     pub community: CommunityId,
+    /// Which of the community's cells of the metric it is.
+    pub slot: Slot,
+}
+
+/// Which cell of one metric of one community. The order is that of the encoded rows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
     /// The bare id of the grid the entry lies in; empty where it lies in none.
-    pub grid: String,
+    pub grid: SmolStr,
     /// `YYYY-MM-DD`, `YYYY-MM`, `YYYY` or empty, as the metric's grain says.
-    pub period: String,
+    pub period: SmolStr,
     /// The category; empty where the metric has none.
-    pub category: String,
+    pub category: SmolStr,
 }
 
 /// What a cell holds, and what an entry adds to it.
@@ -94,11 +103,42 @@ impl Amount {
     }
 }
 
-/// What one entry adds to the cells. Holds no zero amounts.
+/// What one entry adds to the cells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Contributions {
-    /// Amount by cell.
-    pub cells: BTreeMap<CellKey, Amount>,
+    /// Ascending by key, no key twice, no zero amounts.
+    cells: Vec<(CellKey, Amount)>,
+}
+
+impl Contributions {
+    /// Amount by cell, ascending.
+    pub fn cells(&self) -> &[(CellKey, Amount)] {
+        &self.cells
+    }
+
+    /// Whether it adds nothing to any cell.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// From cells in any order, each once.
+    fn of(mut cells: Vec<(CellKey, Amount)>) -> Self {
+        cells.retain(|(_, amount)| !amount.is_zero());
+        cells.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Self { cells }
+    }
+}
+
+impl FromIterator<(CellKey, Amount)> for Contributions {
+    /// Amounts of one cell are added up.
+    fn from_iter<I: IntoIterator<Item = (CellKey, Amount)>>(cells: I) -> Self {
+        let mut sums: BTreeMap<CellKey, Amount> = BTreeMap::new();
+        for (key, amount) in cells {
+            let sum = sums.entry(key).or_default();
+            *sum = sum.plus(amount);
+        }
+        Self::of(sums.into_iter().collect())
+    }
 }
 
 /// What an entry adds to the cells of all metrics that count its kind.
@@ -112,7 +152,7 @@ pub fn contributions(
     progress: &Progress,
 ) -> Contributions {
     let metrics = registry.metrics_of(entry.kind());
-    weigh(registry, community, entry, progress, metrics, Contributions::default())
+    weigh(registry, community, entry, progress, metrics, Vec::new())
 }
 
 /// As [`contributions`], but metrics that read none of the changed document keys (`field`,
@@ -139,12 +179,8 @@ pub fn refresh<'k>(
         ids.insert(metric.id.as_str());
         again.push(metric);
     }
-    let mut kept = Contributions::default();
-    for (key, amount) in &old.cells {
-        if !ids.contains(key.metric.as_str()) {
-            kept.cells.insert(key.clone(), *amount);
-        }
-    }
+    let kept = |(key, _): &&(CellKey, Amount)| !ids.contains(key.metric.as_str());
+    let kept = old.cells.iter().filter(kept).cloned().collect();
     weigh(registry, community, entry, progress, again.into_iter(), kept)
 }
 
@@ -155,34 +191,35 @@ fn weigh<'m>(
     entry: &Entry,
     progress: &Progress,
     metrics: impl Iterator<Item = &'m Metric>,
-    mut sum: Contributions,
+    mut cells: Vec<(CellKey, Amount)>,
 ) -> Contributions {
-    let Some(kind) = registry.kind(entry.kind()) else { return sum };
+    let Some(kind) = registry.kind(entry.kind()) else { return Contributions::of(cells) };
     let place = Place {
         community,
         grid: Some(grid::bare(entry.text(&kind.grid)))
             .filter(|grid| !grid.contains('\0'))
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .into(),
         mark: Mark::of(entry.text(QUALIFIER_FIELD)),
     };
     let scope = Scope::new(entry, progress);
     registry.about(&scope, |about| {
         for metric in metrics {
-            place.weigh(metric, about, &mut sum);
+            place.weigh(metric, about, &mut cells);
         }
     });
-    sum
+    Contributions::of(cells)
 }
 
 /// What is the same for all cells of one entry.
 struct Place<'a> {
     community: &'a CommunityId,
-    grid: &'a str,
+    grid: SmolStr,
     mark: Mark,
 }
 
 impl Place<'_> {
-    fn weigh(&self, metric: &Metric, about: &About<'_, '_, '_>, sum: &mut Contributions) {
+    fn weigh(&self, metric: &Metric, about: &About<'_, '_, '_>, cells: &mut Vec<(CellKey, Amount)>) {
         let Some(count) = metric.entry_count() else { return };
         let mut own: BTreeMap<String, Amount> = BTreeMap::new();
         for term in &count.numerator {
@@ -206,15 +243,19 @@ impl Place<'_> {
             return;
         }
         let category = count.category.as_ref().and_then(|formula| formula.words(about));
+        let category = SmolStr::from(category.unwrap_or_default());
+        let metric = SmolStr::from(metric.id.as_str());
         for (period, amount) in own {
             let key = CellKey {
-                metric: metric.id.clone(),
+                metric: metric.clone(),
                 community: self.community.clone(),
-                grid: self.grid.to_owned(),
-                period,
-                category: category.clone().unwrap_or_default(),
+                slot: Slot {
+                    grid: self.grid.clone(),
+                    period: period.into(),
+                    category: category.clone(),
+                },
             };
-            sum.cells.insert(key, self.mark.on(amount));
+            cells.push((key, self.mark.on(amount)));
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod codec;
     clippy::pedantic,
     clippy::unwrap_used,
     missing_debug_implementations,
+    missing_docs,
     unreachable_pub
 )]
 pub mod v1 {

@@ -393,6 +393,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     fn write_through(&mut self) {
         while self.measure_touched(SLICE_ENTRIES) {}
         while self.write_rows(SLICE_ENTRIES) {}
+        self.write_cells();
     }
 
     fn write_rows(&mut self, max: usize) -> bool {
@@ -419,6 +420,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 
     fn last_rows(&mut self) {
+        self.write_cells();
         self.checkpointed_at = self.books.now_millis();
         let mut rows = self.heard_rows();
         rows.extend(self.books.intake_rows());

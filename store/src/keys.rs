@@ -4,8 +4,7 @@
 //! # The contract
 //! - Two files hold the same rows. A row that one of them has lost is taken from the other, and
 //!   both are written anew; one that both have lost is named.
-//! - [`KeyShelf::flush`] appends what was put and makes it durable; a store calls it before the
-//!   commit of the envelopes that need it.
+//! - What was put is appended and made durable before the commit of the envelopes that need it.
 //! - [`KeyShelf::erase`] takes every key of a document away and leaves a mark; no key of it is
 //!   taken again. Both files are then written anew, beside the old ones, and take their names.
 //! - Rows have one length, so a damaged one hides no other.

@@ -73,7 +73,7 @@ pub const ROW_PIECE_BYTES: usize = 6 << 10;
 pub const PIECE_ROWS: usize = 32;
 
 /// Cache given to sled; its memory is about twice that.
-pub const CACHE_BYTES: u64 = 32 << 20;
+pub const CACHE_BYTES: u64 = 16 << 20;
 
 /// Rows up to which a view directory is read completely at open (about 2 us a row, so 40 ms); a
 /// larger one is read by `audit_views`.

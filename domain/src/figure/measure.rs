@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::closing::{Closed, Reported};
 use super::period::{Period, Unit, months};
-use super::{Amount, CellKey, Contributions, Tally};
+use super::{Amount, Contributions, Slot, Tally};
 use crate::grid::Patch;
 use crate::id::CommunityId;
 use crate::pack::{Counts, Grain, Label, Metric, Nearest, Registry};
@@ -86,19 +86,19 @@ impl Query {
     }
 
     /// Whether a cell of a metric is summed into the figure.
-    fn takes(&self, metric: &Metric, cell: &CellKey) -> bool {
+    fn takes(&self, metric: &Metric, community: &CommunityId, slot: &Slot) -> bool {
         let in_period = if metric.accumulate {
-            self.period.reaches(&cell.period)
+            self.period.reaches(&slot.period)
         } else {
-            self.period.takes(&cell.period)
+            self.period.takes(&slot.period)
         };
-        in_period && self.takes_place(cell)
+        in_period && self.takes_place(community, slot)
     }
 
-    fn takes_place(&self, cell: &CellKey) -> bool {
-        self.community.as_ref().is_none_or(|id| *id == cell.community)
-            && self.grid.as_ref().is_none_or(|patch| patch.within.contains(&cell.grid))
-            && self.category.as_ref().is_none_or(|category| *category == cell.category)
+    fn takes_place(&self, community: &CommunityId, slot: &Slot) -> bool {
+        self.community.as_ref().is_none_or(|id| id == community)
+            && self.grid.as_ref().is_none_or(|patch| patch.within.contains(slot.grid.as_str()))
+            && self.category.as_ref().is_none_or(|category| *category == slot.category)
     }
 }
 
@@ -234,7 +234,7 @@ pub fn share(
     let metric = ground(registry, registry.metric(metric)?)?;
     let mut sum = None;
     for (key, amount) in &contributions.cells {
-        if key.metric == metric.id && query.takes(metric, key) {
+        if key.metric == metric.id && query.takes(metric, &key.community, &key.slot) {
             sum = Some(sum.unwrap_or(Amount::default()).plus(*amount));
         }
     }
@@ -299,10 +299,13 @@ fn entry_groups(tally: &Tally, query: &Query, metric: &Metric) -> BTreeMap<Strin
     if query.by.is_none() {
         groups.insert(String::new(), Amount::default());
     }
-    for (key, amount) in cells.filter(|(key, _)| query.takes(metric, key)) {
-        let Some(group) = group_of(query.by, key) else { continue };
+    for (community, slot, amount) in cells {
+        if !query.takes(metric, community, slot) {
+            continue;
+        }
+        let Some(group) = group_of(query.by, community, slot) else { continue };
         let sum = groups.entry(group).or_default();
-        *sum = sum.plus(*amount);
+        *sum = sum.plus(amount);
     }
     match query.by {
         Some(By::Period(unit)) if metric.accumulate => levels(query, unit, &groups),
@@ -338,13 +341,13 @@ fn levels(
     levels
 }
 
-fn group_of(by: Option<By>, key: &CellKey) -> Option<String> {
+fn group_of(by: Option<By>, community: &CommunityId, slot: &Slot) -> Option<String> {
     match by {
         None => Some(String::new()),
-        Some(By::Community) => Some(key.community.to_string()),
-        Some(By::Grid) => Some(key.grid.clone()),
-        Some(By::Category) => Some(key.category.clone()),
-        Some(By::Period(unit)) => unit.of(&key.period),
+        Some(By::Community) => Some(community.to_string()),
+        Some(By::Grid) => Some(slot.grid.to_string()),
+        Some(By::Category) => Some(slot.category.to_string()),
+        Some(By::Period(unit)) => unit.of(&slot.period),
     }
 }
 
@@ -360,12 +363,12 @@ fn month_groups(
         counts.insert(String::new(), BTreeMap::new());
     }
     let mut seen: BTreeSet<String> = BTreeSet::new();
-    for (key, amount) in tally.cells_of(&under.id, query.community.as_ref()) {
-        let Some(month) = Unit::Month.of(&key.period) else { continue };
-        if !query.takes_place(key) || !query.period.takes(&month) {
+    for (community, slot, amount) in tally.cells_of(&under.id, query.community.as_ref()) {
+        let Some(month) = Unit::Month.of(&slot.period) else { continue };
+        if !query.takes_place(community, slot) || !query.period.takes(&month) {
             continue;
         }
-        let Some(group) = group_of(query.by, key) else { continue };
+        let Some(group) = group_of(query.by, community, slot) else { continue };
         seen.insert(month.clone());
         let count = counts.entry(group).or_default().entry(month).or_default();
         *count = count.wrapping_add(amount.num);

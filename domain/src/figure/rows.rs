@@ -2,7 +2,9 @@
 //!
 //! Views can be deleted and measured again, so an unknown version is an error and not migrated.
 
-use super::{Amount, CellKey, Contributions};
+use smol_str::SmolStr;
+
+use super::{Amount, CellKey, Contributions, Slot};
 use crate::id::CommunityId;
 
 /// Bytes that are no row of this version.
@@ -23,11 +25,12 @@ impl CellKey {
     /// lie together.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
-        for part in [&self.metric, self.community.as_str(), &self.grid, &self.period] {
+        let [metric, community, grid, period, category] = self.parts();
+        for part in [metric, community, grid, period] {
             out.extend_from_slice(part.as_bytes());
             out.push(0);
         }
-        out.extend_from_slice(self.category.as_bytes());
+        out.extend_from_slice(category.as_bytes());
         out
     }
 
@@ -35,16 +38,19 @@ impl CellKey {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidRow> {
         let rest = versioned(bytes)?;
         let mut parts = rest.splitn(5, |byte| *byte == 0).map(|part| {
-            std::str::from_utf8(part).map(str::to_owned).map_err(|_| InvalidRow::Damaged)
+            std::str::from_utf8(part).map(SmolStr::from).map_err(|_| InvalidRow::Damaged)
         });
         let mut next = || parts.next().unwrap_or(Err(InvalidRow::Damaged));
         Ok(Self {
             metric: next()?,
             community: CommunityId::parse(&next()?).map_err(|_| InvalidRow::Damaged)?,
-            grid: next()?,
-            period: next()?,
-            category: next()?,
+            slot: Slot { grid: next()?, period: next()?, category: next()? },
         })
+    }
+
+    fn parts(&self) -> [&str; 5] {
+        let Slot { grid, period, category } = &self.slot;
+        [&self.metric, self.community.as_str(), grid, period, category]
     }
 }
 
@@ -90,8 +96,7 @@ impl Contributions {
         write_number(&mut out, self.cells.len() as u64);
         let mut before = [""; 5];
         for (key, amount) in &self.cells {
-            let parts: [&str; 5] =
-                [&key.metric, key.community.as_str(), &key.grid, &key.period, &key.category];
+            let parts = key.parts();
             let mut same = 0_u8;
             for (at, (part, last)) in parts.iter().zip(&before).enumerate() {
                 same |= u8::from(part == last) << at;
@@ -114,7 +119,8 @@ impl Contributions {
         let mut rest = versioned(bytes)?;
         let count = read_number(&mut rest)?;
         let mut contributions = Self::default();
-        let mut before: [String; 5] = Default::default();
+        let mut before: [SmolStr; 5] = Default::default();
+        let mut home: Option<CommunityId> = None;
         for _ in 0..count {
             let same = read_byte(&mut rest)?;
             for (at, part) in before.iter_mut().enumerate() {
@@ -123,9 +129,16 @@ impl Contributions {
                 }
             }
             let [metric, community, grid, period, category] = before.clone();
-            let community = CommunityId::parse(&community).map_err(|_| InvalidRow::Damaged)?;
-            let key = CellKey { metric, community, grid, period, category };
-            contributions.cells.insert(key, Amount::read(&mut rest)?);
+            let community = match &home {
+                Some(home) if home.as_str() == community => home.clone(),
+                _ => CommunityId::parse(&community).map_err(|_| InvalidRow::Damaged)?,
+            };
+            home = Some(community.clone());
+            let key = CellKey { metric, community, slot: Slot { grid, period, category } };
+            if contributions.cells.last().is_some_and(|(last, _)| *last >= key) {
+                return Err(InvalidRow::Damaged);
+            }
+            contributions.cells.push((key, Amount::read(&mut rest)?));
         }
         if rest.is_empty() { Ok(contributions) } else { Err(InvalidRow::Damaged) }
     }
@@ -175,11 +188,11 @@ fn read_byte(rest: &mut &[u8]) -> Result<u8, InvalidRow> {
     Ok(*first)
 }
 
-fn read_text(rest: &mut &[u8]) -> Result<String, InvalidRow> {
+fn read_text(rest: &mut &[u8]) -> Result<SmolStr, InvalidRow> {
     let len = usize::try_from(read_number(rest)?).map_err(|_| InvalidRow::Damaged)?;
     let (text, tail) = rest.split_at_checked(len).ok_or(InvalidRow::Damaged)?;
     *rest = tail;
-    String::from_utf8(text.to_vec()).map_err(|_| InvalidRow::Damaged)
+    std::str::from_utf8(text).map(SmolStr::from).map_err(|_| InvalidRow::Damaged)
 }
 
 #[cfg(test)]
@@ -191,11 +204,13 @@ mod tests {
     fn any_key() -> impl Strategy<Value = CellKey> {
         ("M0[1-3]", "[a-c]{1,2}", "[a-z一-三]{0,3}", "(2026-0[1-3])?", ".{0,4}").prop_map(
             |(metric, community, grid, period, category)| CellKey {
-                metric,
+                metric: metric.into(),
                 community: CommunityId::parse(&community).unwrap(),
-                grid,
-                period,
-                category,
+                slot: Slot {
+                    grid: grid.into(),
+                    period: period.into(),
+                    category: category.into(),
+                },
             },
         )
     }
@@ -215,7 +230,7 @@ mod tests {
                 prop_assert_eq!(&CellKey::from_bytes(&key.to_bytes()), &Ok(key.clone()));
                 prop_assert_eq!(Amount::from_bytes(&amount.to_bytes()), Ok(*amount));
             }
-            let all = Contributions { cells };
+            let all = Contributions::of(cells.into_iter().collect());
             prop_assert_eq!(Contributions::from_bytes(&all.to_bytes()), Ok(all));
         }
 

@@ -183,6 +183,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// Writes the views anew.
     pub(super) fn scrub(&mut self) {
         self.scrubbed_at = self.books.now_millis();
+        self.write_cells();
         match self.books.store.scrub() {
             Ok(()) => {}
             Err(ScrubError::Views(error)) => {

@@ -3,8 +3,9 @@
 //! Contributions and cells are rows of the views like any other. Only open halves count, so that
 //! a node, its hub and the district count the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use indexmap::IndexSet;
 use linli_domain::doc::{Doc, entry_of};
 use linli_domain::figure::{
     Amount, By, CellKey, Contributions, Coverage, Figure, InvalidPeriod, Period, Query, Tally,
@@ -29,6 +30,9 @@ const HEARD: u8 = b'l';
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
     pub(super) tally: Tally,
+    /// Cells whose rows the next checkpoint writes. Entries share most of theirs, so that a cell
+    /// changes a hundred times in between.
+    changed: IndexSet<CellKey>,
 }
 
 impl Keeper {
@@ -38,10 +42,10 @@ impl Keeper {
         for (key, value) in books.rows(&[CELL]) {
             let cell = CellKey::from_bytes(&key[1..]).ok();
             if let (Some(cell), Ok(amount)) = (cell, Amount::from_bytes(&value)) {
-                tally.set(cell, amount);
+                tally.set(&cell, amount);
             }
         }
-        Self { tally }
+        Self { tally, changed: IndexSet::new() }
     }
 }
 
@@ -66,6 +70,18 @@ impl<D: Disk, V: Views> Site<D, V> {
             self.load_packs();
         }
         !touched.is_empty()
+    }
+
+    /// Writes the rows of cells that changed. They belong in the same checkpoint as the contributions
+    /// that changed them.
+    pub(super) fn write_cells(&mut self) {
+        let row = |cell: CellKey| {
+            let mut key = vec![CELL];
+            key.extend_from_slice(&cell.to_bytes());
+            (key, self.keeper.tally.get(&cell).map(|amount| amount.to_bytes()))
+        };
+        let rows = std::mem::take(&mut self.keeper.changed).into_iter().map(row).collect();
+        self.books.write(rows);
     }
 
     /// Measures one entry; `keys` are those that changed since it was measured.
@@ -101,15 +117,13 @@ impl<D: Disk, V: Views> Site<D, V> {
         if new == old {
             return;
         }
-        let mut rows: Vec<Row> = Vec::new();
         for change in self.keeper.tally.replace(&old, &new) {
-            let mut key = vec![CELL];
-            key.extend_from_slice(&change.key.to_bytes());
-            rows.push((key, change.now.map(|amount| amount.to_bytes())));
+            if !self.keeper.changed.contains(change.key) {
+                self.keeper.changed.insert(change.key.clone());
+            }
         }
-        let row = (!new.cells.is_empty()).then(|| new.to_bytes());
-        rows.push((row_key, row));
-        self.books.write(rows);
+        let row = (!new.is_empty()).then(|| new.to_bytes());
+        self.books.write(vec![(row_key, row)]);
     }
 
     /// Figures as asked for, one line per community unless a total is wanted.
@@ -194,15 +208,15 @@ impl<D: Disk, V: Views> Site<D, V> {
                 }
             }
         }
-        let kept: BTreeMap<&CellKey, &Amount> = self.keeper.tally.cells().collect();
-        let counted: BTreeMap<&CellKey, &Amount> = fresh.cells().collect();
-        let keys: BTreeSet<&CellKey> = kept.keys().chain(counted.keys()).copied().collect();
+        let kept = &self.keeper.tally;
+        let keys: BTreeSet<CellKey> =
+            kept.cells().chain(fresh.cells()).map(|(key, _)| key).collect();
         let differences = keys
             .iter()
-            .filter(|key| kept.get(**key) != counted.get(**key))
+            .filter(|key| kept.get(key) != fresh.get(key))
             .take(100)
             .map(|key| {
-                format!("{key:?}: kept {:?}, counted {:?}", kept.get(*key), counted.get(*key))
+                format!("{key:?}: kept {:?}, counted {:?}", kept.get(key), fresh.get(key))
             })
             .collect();
         Ok(Answer::Recount { entries, cells: keys.len() as u64, differences })
@@ -319,7 +333,7 @@ fn measured(
     let entry = entry_of(id, Some(doc), None);
     let progress = registry.progress(&entry);
     match since {
-        Some((old, keys)) if !old.cells.is_empty() => {
+        Some((old, keys)) if !old.is_empty() => {
             let keys = keys.iter().map(String::as_str);
             refresh(registry, community, &entry, &progress, old, keys)
         }

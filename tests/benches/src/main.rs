@@ -9,6 +9,7 @@ mod attack;
 mod counter;
 mod desk;
 mod forms;
+mod growth;
 mod herd;
 mod idle;
 mod parts;
@@ -58,6 +59,7 @@ struct Words {
 #[derive(Debug, Subcommand)]
 enum Alone {
     Attack(attack::Words),
+    Growth(growth::Words),
     Herd(herd::Words),
 }
 
@@ -75,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         let dir = tempfile::tempdir_in(&words.dir)?;
         return match alone {
             Alone::Attack(words) => runtime.block_on(attack::run(&programs, dir.path(), &words)),
+            Alone::Growth(words) => runtime.block_on(growth::run(&programs, dir.path(), &words)),
             Alone::Herd(words) => runtime.block_on(herd::run(&programs, dir.path(), &words)),
         };
     }

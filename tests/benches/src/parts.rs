@@ -180,7 +180,8 @@ fn at_the_gate(measured: &mut Measured) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn raw(path: &Path) -> anyhow::Result<f64> {
+/// Appends of 200 bytes, each made durable, in a second.
+pub(crate) fn raw(path: &Path) -> anyhow::Result<f64> {
     let mut file = File::create(path)?;
     rate(|| {
         file.write_all(&[7; 200])?;

@@ -11,6 +11,8 @@ use anyhow::Context as _;
 const TICKS_PER_SECOND: f64 = 100.0;
 /// A process that took no more than one tick in this time is at rest.
 const REST_LOOK: Duration = Duration::from_millis(400);
+/// The same where nothing may be left to write: longer than any pause between its checkpoints.
+const SETTLED_LOOK: Duration = Duration::from_millis(2_600);
 
 /// Processor time of a process so far, in seconds.
 pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
@@ -26,9 +28,18 @@ pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
 
 /// Waits until a process is at rest; its processor time so far, in seconds.
 pub(crate) fn cpu_at_rest(pid: u32) -> anyhow::Result<f64> {
+    cpu_once_calm(pid, REST_LOOK)
+}
+
+/// As [`cpu_at_rest`], with its checkpoints written: what the work before has cost in all.
+pub(crate) fn cpu_settled(pid: u32) -> anyhow::Result<f64> {
+    cpu_once_calm(pid, SETTLED_LOOK)
+}
+
+fn cpu_once_calm(pid: u32, look: Duration) -> anyhow::Result<f64> {
     let mut before = cpu_seconds(pid)?;
     loop {
-        thread::park_timeout(REST_LOOK);
+        thread::park_timeout(look);
         let now = cpu_seconds(pid)?;
         if now - before <= 1.0 / TICKS_PER_SECOND {
             return Ok(now);

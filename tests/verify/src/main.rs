@@ -16,7 +16,7 @@ const SEEDS: u32 = 300;
 const HELP: &str = "\
 cargo verify [--quick] [--seeds N]
 
-  fmt, clippy, every test of the workspace, then the simulator over N seeds (300).
+  fmt, clippy, the documents of three rooms, every test of the workspace, then the simulator over N seeds (300).
 
   --quick     leave the simulator out
   --seeds N   simulate N seeds";
@@ -60,6 +60,7 @@ fn parts(wish: &Wish) -> Vec<Vec<String>> {
     let mut parts = vec![
         "fmt --all --check".to_owned(),
         "clippy --workspace --all-targets -- -D warnings".to_owned(),
+        "doc --no-deps -p linli-domain -p linli-replica -p linli-store".to_owned(),
         "test --workspace".to_owned(),
     ];
     if !wish.quick {

@@ -5,7 +5,7 @@
 
 use linli_domain::change::{Action, Change, Op};
 use linli_domain::doc::{Doc, entry_of};
-use linli_domain::figure::{Amount, CellKey, Contributions};
+use linli_domain::figure::{Amount, CellKey, Contributions, Slot};
 use linli_domain::id::{ActorId, CommunityId, EntryId};
 use linli_domain::value::Value;
 
@@ -86,14 +86,12 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     }
     let amount = Amount { num: -3, den: 7, at_least: 1, about: 0, below: 2 };
     let cell = |period: &str| CellKey {
-        metric: "M02".to_owned(),
+        metric: "M02".into(),
         community: CommunityId::parse("yili").expect("an id"),
-        grid: "g/1".to_owned(),
-        period: period.to_owned(),
-        category: "lighting".to_owned(),
+        slot: Slot { grid: "g/1".into(), period: period.into(), category: "lighting".into() },
     };
     let cells = ["2026-03-01", "2026-03-02"].map(|day| (cell(day), amount));
-    let all = Contributions { cells: cells.into() };
+    let all = cells.into_iter().collect::<Contributions>();
     let of = |kind: u8, bytes: Vec<u8>| [vec![kind], bytes].concat();
     [
         ("honest-document", of(0, doc.to_row())),
