@@ -219,7 +219,12 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn weigh(&self, metric: &Metric, about: &About<'_, '_, '_>, cells: &mut Vec<(CellKey, Amount)>) {
+    fn weigh(
+        &self,
+        metric: &Metric,
+        about: &About<'_, '_, '_>,
+        cells: &mut Vec<(CellKey, Amount)>,
+    ) {
         let Some(count) = metric.entry_count() else { return };
         let mut own: BTreeMap<String, Amount> = BTreeMap::new();
         for term in &count.numerator {

@@ -206,11 +206,7 @@ mod tests {
             |(metric, community, grid, period, category)| CellKey {
                 metric: metric.into(),
                 community: CommunityId::parse(&community).unwrap(),
-                slot: Slot {
-                    grid: grid.into(),
-                    period: period.into(),
-                    category: category.into(),
-                },
+                slot: Slot { grid: grid.into(), period: period.into(), category: category.into() },
             },
         )
     }

@@ -142,10 +142,12 @@ fn difference<'k>(
         let amount = |of: Option<&(CellKey, Amount)>| of.map(|of| of.1).unwrap_or_default();
         Some((key, amount(come).minus(amount(gone))))
     };
-    std::iter::from_fn(move || loop {
-        let (key, delta) = next()?;
-        if !delta.is_zero() {
-            return Some((key, delta));
+    std::iter::from_fn(move || {
+        loop {
+            let (key, delta) = next()?;
+            if !delta.is_zero() {
+                return Some((key, delta));
+            }
         }
     })
 }

@@ -215,9 +215,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             .iter()
             .filter(|key| kept.get(key) != fresh.get(key))
             .take(100)
-            .map(|key| {
-                format!("{key:?}: kept {:?}, counted {:?}", kept.get(key), fresh.get(key))
-            })
+            .map(|key| format!("{key:?}: kept {:?}, counted {:?}", kept.get(key), fresh.get(key)))
             .collect();
         Ok(Answer::Recount { entries, cells: keys.len() as u64, differences })
     }
