@@ -5,6 +5,7 @@ use std::sync::Arc;
 use linli_domain::id::CommunityId;
 use linli_runtime::authority::Identity;
 use linli_runtime::dial::{Dial, Dialling, LinkState, LinkStatus, dial};
+use linli_runtime::enrol::Registry;
 use linli_runtime::limits::LINK_AGE;
 use linli_runtime::link::Links;
 use linli_runtime::tls::{Clock, Expect};
@@ -21,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) community: CommunityId,
     /// This desk's identity, renewed from time to time.
     pub(crate) identity: watch::Receiver<Arc<Identity>>,
+    /// Who is shut out.
+    pub(crate) registry: Registry,
     /// Where links go.
     pub(crate) links: Links,
     /// The wall clock.
@@ -60,6 +63,7 @@ impl Uplinks {
                 address: address.to_owned(),
                 expect,
                 identity: plan.identity.clone(),
+                registry: plan.registry.clone(),
                 links: plan.links.clone(),
                 clock: plan.clock.clone(),
                 link_age: LINK_AGE,

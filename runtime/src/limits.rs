@@ -237,6 +237,13 @@ pub const PASSPHRASE_BYTES_MIN: usize = 12;
 /// Longest passphrase file that is read.
 pub const PASSPHRASE_BYTES_MAX: usize = 1024;
 
+/// Longest revocation: a name of four parts of 32 and three strokes, a number of 20 digits, 72 bytes
+/// of signature in base64, and two spaces; 249 bytes.
+pub const REVOCATION_BYTES_MAX: usize = 256;
+/// Revocations a machine keeps; each is signed by the authority, so only a hub could fill them. A
+/// street of 400 communities that each lose ten machines.
+pub const REVOCATIONS_MAX: usize = 4_096;
+
 /// Desks to which one bundle speaks: a community has some ten, and each takes a hello of 700 bytes.
 pub const BUNDLE_READERS_MAX: usize = 64;
 /// Largest head of a bundle: a few names, keys and numbers, 600 bytes.

@@ -293,6 +293,9 @@ pub struct DeviceView {
     /// The list has this name with other keys.
     #[serde(default)]
     pub differs: bool,
+    /// The street office has revoked its certificate.
+    #[serde(default)]
+    pub revoked: bool,
 }
 
 /// An enrolled machine, as the hub knows it.

@@ -2,8 +2,8 @@
 //!
 //! A bundle is a link without a network: its changes pass the same admission, count in the same
 //! turns and are answered after the same commit. Who has made it was proved by its certificate
-//! before anything comes here. It refuses bundles of other communities, and on machines that are no
-//! desks.
+//! before anything comes here. It refuses bundles of other communities and of desks that are shut
+//! out, and on machines that are no desks.
 
 use linli_domain::id::{MachineId, PeerName, Role, Space};
 use linli_replica::carried::{self, Outcome, Stands, Stretch};
@@ -25,7 +25,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// Hellos to every desk known, and where the journal begins for the reader.
     pub(super) fn bundle_open(&mut self, reader: Option<&MachineId>) -> Result<Answer, Trouble> {
         let desks = self.other_desks()?;
-        let reader = reader.map(|reader| desk_named(&desks, reader)).transpose()?;
+        let reader = reader.map(|reader| self.reader_named(&desks, reader)).transpose()?;
         let spaces = policy::community_spaces(self.books.me());
         let hello = |to: Option<&PeerName>| BundleSaid {
             to: to.cloned(),
@@ -60,7 +60,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         until: u64,
     ) -> Result<Answer, Trouble> {
         let desks = self.other_desks()?;
-        let reader = reader.map(|reader| desk_named(&desks, reader)).transpose()?;
+        let reader = reader.map(|reader| self.reader_named(&desks, reader)).transpose()?;
         if !policy::community_spaces(self.books.me()).contains(space) {
             return Err(foreign());
         }
@@ -144,15 +144,26 @@ impl<D: Disk, V: Views> Site<D, V> {
         };
         let grants = self.books.authors(&Space::Open(community.clone()));
         let names = grants.iter().filter_map(|grant| PeerName::parse(&grant.name).ok());
-        let mut desks: Vec<PeerName> =
-            names.filter(|peer| is_neighbour(me, peer)).take(BUNDLE_READERS_MAX).collect();
+        let welcome = |peer: &PeerName| is_neighbour(me, peer) && !self.shut_out().contains(peer);
+        let mut desks: Vec<PeerName> = names.filter(welcome).take(BUNDLE_READERS_MAX).collect();
         desks.sort_unstable();
         Ok(desks)
     }
 
     fn spaces_shared_with(&self, from: &PeerName) -> Result<Vec<Space>, Trouble> {
         let me = self.books.me();
-        if is_neighbour(me, from) { Ok(policy::community_spaces(me)) } else { Err(foreign()) }
+        if !is_neighbour(me, from) {
+            return Err(foreign());
+        }
+        self.check_not_shut_out(from)?;
+        Ok(policy::community_spaces(me))
+    }
+
+    /// The desk of that machine name, if anything may be said to it.
+    fn reader_named(&self, desks: &[PeerName], machine: &MachineId) -> Result<PeerName, Trouble> {
+        let named = PeerName { machine: machine.clone(), ..self.books.me().clone() };
+        self.check_not_shut_out(&named)?;
+        desk_named(desks, machine)
     }
 }
 

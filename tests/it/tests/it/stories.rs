@@ -17,6 +17,7 @@ mod network_cut;
 mod newcomer;
 mod refusal;
 mod second_desk;
+mod shut_out;
 mod sixty_issues;
 mod stick;
 mod traces;

@@ -131,16 +131,20 @@ fn a_damaged_cut_or_foreign_file_is_refused_whole_and_says_what_to_do() {
 }
 
 /// A folder that is carried about.
-struct Stick {
+pub(super) struct Stick {
     dir: PathBuf,
 }
 
 impl Stick {
+    pub(super) fn below(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.dir.join(format!("交换-{name}"))
     }
 
-    fn export(&self, desk: &Daemon, name: &str, reader: Option<&str>) -> Json {
+    pub(super) fn export(&self, desk: &Daemon, name: &str, reader: Option<&str>) -> Json {
         let file = self.file(name);
         let mut arguments = vec!["bundle", "export", text(&file)];
         arguments.extend(reader.map(|_| "--for"));
@@ -148,11 +152,11 @@ impl Stick {
         done(&command(desk, &arguments))
     }
 
-    fn import(&self, desk: &Daemon, name: &str) -> Json {
+    pub(super) fn import(&self, desk: &Daemon, name: &str) -> Json {
         done(&command(desk, &["bundle", "import", text(&self.file(name))]))
     }
 
-    fn refused(&self, desk: &Daemon, name: &str) -> Json {
+    pub(super) fn refused(&self, desk: &Daemon, name: &str) -> Json {
         let output = command(desk, &["bundle", "import", text(&self.file(name))]);
         assert!(!output.status.success(), "{name} was taken: {output:?}");
         told_by(&output)
