@@ -78,6 +78,7 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
     let mut uplinks = Uplinks::new(Plan {
         hub: hub.clone(),
         neighbours: config.lan.neighbours.clone(),
+        discover: lan.as_ref().filter(|_| config.lan.discover).map(Serving::address),
         community,
         identity,
         registry,

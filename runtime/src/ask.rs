@@ -19,8 +19,8 @@ pub use packs::{PackFile, PackView};
 pub use seed::Seed;
 pub use views::{
     AuditView, ClosingOutcome, ClosingView, ConflictView, ConnectionsView, CorrectionView,
-    DeviceView, EntryView, ErasureView, KindView, LinkView, ListView, NodeView, RefusedView,
-    Snapshot, SpaceView, Status, StepView,
+    DeviceView, EntryView, ErasureView, FoundView, KindView, LinkView, ListView, NodeView,
+    RefusedView, Snapshot, SpaceView, Status, StepView,
 };
 
 /// Most items in one page of an answer, and most records in one import request.

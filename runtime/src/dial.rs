@@ -134,6 +134,7 @@ impl Dialler {
     async fn run(mut self) {
         let mut backoff = Backoff::default();
         let mut successor = None;
+        let mut answered = None;
         loop {
             let mut stopping = self.stopping.clone();
             let reached = if let Some(dialled) = successor.take() {
@@ -146,7 +147,7 @@ impl Dialler {
                 });
                 tokio::select! {
                     _ = stopping.wait_for(|stop| *stop) => break,
-                    reached = reach(&mut self.dial) => reached,
+                    reached = reach_alone(&mut self.dial, &mut answered) => reached,
                 }
             };
             let error = match reached {
@@ -234,6 +235,27 @@ impl Dialler {
         let ended = session.run(inbound, until, explain).await;
         (ended, handed.await.ok())
     }
+}
+
+/// As [`reach`], but a desk of the office to which a link stands already is left alone: of two that
+/// dial each other one link is enough. `answered` is who answered last.
+async fn reach_alone(
+    dial: &mut Dial,
+    answered: &mut Option<PeerName>,
+) -> Result<Dialled, ConnectError> {
+    let alone = |dial: &Dial, peer: &PeerName| {
+        if matches!(dial.expect, Expect::Desk(_)) && dial.links.stands(peer) {
+            let (address, peer) = (dial.address.clone(), peer.clone());
+            return Err(ConnectError::Linked { address, peer });
+        }
+        Ok(())
+    };
+    if let Some(peer) = answered {
+        alone(dial, peer)?;
+    }
+    let dialled = reach(dial).await?;
+    alone(dial, answered.insert(dialled.leaf.peer.clone()))?;
+    Ok(dialled)
 }
 
 async fn reach(dial: &mut Dial) -> Result<Dialled, ConnectError> {

@@ -237,6 +237,22 @@ pub const PASSPHRASE_BYTES_MIN: usize = 12;
 /// Longest passphrase file that is read.
 pub const PASSPHRASE_BYTES_MAX: usize = 1024;
 
+/// Desks of the community remembered from the office's network: an office has some ten. Each takes
+/// 300 bytes and its dialling 20 KB, 2 MB in all.
+pub const LAN_DESKS_MAX: usize = 32;
+/// Addresses of one desk that are dialled: a cable, a radio, and one of the newer kind.
+pub const LAN_ADDRESSES_MAX: usize = 3;
+/// A desk's second address, and the second of two desks, is dialled this much later: longer than a
+/// handshake may take, so that the first link stands by then.
+pub const LAN_PATIENCE: Duration = Duration::from_secs(6);
+const _: () = assert!(HANDSHAKE_TIMEOUT.as_millis() < LAN_PATIENCE.as_millis());
+/// A desk that has gone is dialled for this long, so that one that comes and goes keeps its waits.
+pub const LAN_KEPT: Duration = BACKOFF_MAX;
+/// Between two looks at who is to be dialled.
+pub const LAN_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// For the goodbye on the office's network.
+pub const LAN_FAREWELL: Duration = Duration::from_millis(500);
+
 /// Longest revocation: a name of four parts of 32 and three strokes, a number of 20 digits, 72 bytes
 /// of signature in base64, and two spaces; 249 bytes.
 pub const REVOCATION_BYTES_MAX: usize = 256;

@@ -106,6 +106,14 @@ pub enum ConnectError {
         /// Who answers.
         peer: PeerName,
     },
+    /// The other end is a desk to which a link stands.
+    #[error("{address} is {peer}, to which there is a link already")]
+    Linked {
+        /// The address.
+        address: String,
+        /// Who answers.
+        peer: PeerName,
+    },
     /// The handshake failed otherwise.
     #[error("the handshake with {address} failed: {source}")]
     Handshake {

@@ -7,6 +7,7 @@
 mod attackers;
 mod backups;
 mod definitions;
+mod discovery;
 mod disks;
 mod duty_turn;
 mod erasure;

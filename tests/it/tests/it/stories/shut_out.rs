@@ -132,6 +132,7 @@ fn set_links(desk: &mut Daemon, hub: &str, listen: Option<&str>, neighbour: Opti
             }
         })
         .collect();
+    text.push_str("discover = false\n");
     text.extend(listen.map(|listen| format!("listen = \"{listen}\"\n")));
     text.extend(neighbour.map(|at| format!("neighbours = [\"{at}\"]\n")));
     std::fs::write(&path, text).unwrap();
