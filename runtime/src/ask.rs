@@ -188,6 +188,9 @@ pub enum Ask {
         /// The desk it is for, by its machine name.
         #[serde(default)]
         reader: Option<MachineId>,
+        /// Only what was stored here on this day, as `2026-05-01`, or later.
+        #[serde(default)]
+        since: Option<String>,
     },
     /// Desk: the next changes of a bundle.
     BundleRead {

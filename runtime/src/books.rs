@@ -6,6 +6,7 @@
 
 mod admit;
 mod keys;
+mod marks;
 mod news;
 mod notes;
 mod quota;
@@ -76,6 +77,8 @@ pub struct Books<D: Disk, V: Views> {
     unread: BTreeSet<(Space, EntryId)>,
     /// Entries about machines and their keys that changed; of a node only.
     member_news: BTreeSet<EntryId>,
+    /// When records were stored, about; of a desk only.
+    marks: marks::Marks,
     /// Machines whose certificate was revoked.
     revoked: revoked::Revoked,
     /// What went wrong and cannot be answered to anyone; said once by the shell.
@@ -137,12 +140,14 @@ impl<D: Disk, V: Views> Books<D, V> {
             views_failed: false,
             unread: BTreeSet::new(),
             member_news: BTreeSet::new(),
+            marks: marks::Marks::default(),
             revoked: revoked::Revoked::by(authority),
             troubles: Vec::new(),
             ahead: Ahead::default(),
             full: false,
         };
         books.load_notes();
+        books.load_marks();
         books.load_revoked();
         let heads: Vec<(Space, Head)> =
             books.store.journal().spaces().map(|(space, head)| (space.clone(), head)).collect();
@@ -226,6 +231,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             let _cleared = self.store.rebuild_views();
             return Err(TurnError::Views);
         }
+        self.keep_revoked();
         self.store.commit()?;
         self.read_again();
         Ok(())
@@ -331,6 +337,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         hash: ChangeHash,
         bytes: Bytes,
     ) -> Result<u64, AppendError> {
+        self.mark_time();
         let seq = self.store.append(space, origin, entry, &hash, &bytes)?;
         if !self.spaces.contains_key(space) {
             self.spaces.insert(space.clone(), SpaceBook::default());

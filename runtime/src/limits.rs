@@ -237,6 +237,12 @@ pub const PASSPHRASE_BYTES_MIN: usize = 12;
 /// Longest passphrase file that is read.
 pub const PASSPHRASE_BYTES_MAX: usize = 1024;
 
+/// A desk notes where its spaces stand before the first record of a day, for files that carry the last
+/// weeks.
+pub const MARK_EVERY_MILLIS: u64 = 24 * 3_600 * 1_000;
+/// Such notes that are kept, of some 200 bytes: a year and a month. What is older has no time.
+pub const MARKS_KEPT_MAX: usize = 400;
+
 /// Desks of the community remembered from the office's network: an office has some ten. Each takes
 /// 300 bytes and its dialling 20 KB, 2 MB in all.
 pub const LAN_DESKS_MAX: usize = 32;

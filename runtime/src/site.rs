@@ -181,10 +181,11 @@ impl<D: Disk, V: Views> Site<D, V> {
         site.hosted_from_books();
         site.publish_device();
         site.begin_members();
-        site.follow_shut_out();
         site.unlock();
         site.write_through();
         site.books.follow_all_erasures();
+        site.books.follow_all_revocations();
+        site.follow_shut_out();
         Ok(site)
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Revoked {
     machines: BTreeMap<PeerName, u64>,
     /// There are more than when they were last taken.
     news: bool,
+    /// Not noted yet: nothing is while a replay is under way.
+    unkept: Vec<Revocation>,
 }
 
 impl Revoked {
@@ -76,7 +78,30 @@ impl<D: Disk, V: Views> Books<D, V> {
         }
         known.insert(one.peer.clone(), one.at);
         self.revoked.news = true;
-        self.keep_note(&format!("{REVOKED}{}", one.peer), one.text().as_bytes());
+        self.revoked.unkept.push(one.clone());
+    }
+
+    /// Notes what is new; it becomes durable with the turn.
+    pub(super) fn keep_revoked(&mut self) {
+        for one in std::mem::take(&mut self.revoked.unkept) {
+            self.keep_note(&format!("{REVOKED}{}", one.peer), one.text().as_bytes());
+        }
+    }
+
+    /// Follows every revocation in the journal: a release that knew of none has taken them without.
+    /// Rows must have been written first.
+    pub(crate) fn follow_all_revocations(&mut self) {
+        let spaces: Vec<Space> = self.spaces.keys().cloned().collect();
+        for space in spaces {
+            let entries = self.entry_ids(&space, REVOCATION_KIND, None, REVOCATIONS_MAX);
+            let entries = entries.unwrap_or_else(|error| {
+                self.view_failed(error.to_string());
+                Vec::new()
+            });
+            for entry in &entries {
+                self.follow_revocation(&space, entry);
+            }
+        }
     }
 
     /// Who was revoked, and when, in seconds since 1970 by the hub's clock.

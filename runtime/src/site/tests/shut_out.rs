@@ -118,6 +118,24 @@ fn nobody_takes_a_revocation_back_and_it_passes_from_desk_to_desk_without_the_hu
 }
 
 #[test]
+fn what_an_older_release_took_without_knowing_counts_from_the_next_start_on() {
+    let realm = Realm::found();
+    let mut sites = realm.street();
+    sites[HUB].enrolled(&[peer("d/s/c/d")]);
+    let place = (MemoryDisk::default(), MemoryViews::default());
+    sites.push(open_on(place.clone(), "d/s/c/d", Some(ring()), 9, 0));
+    sites[HUB].revoke(vec![realm.word("d/s/c/b")]);
+    settle(&mut sites, &[(0, 4)]);
+    assert!(sites[4].shut_out().is_empty(), "no authority, no word");
+    sites.pop().expect("a desk").close().expect("closes");
+    let (copy, views) = (place.0.copy(), place.1);
+    let again = realm.open_on((place.0, views), "d/s/c/d", 10);
+    assert_eq!(shut_out(&again), ["d/s/c/b"]);
+    let derived = realm.open_on((copy, MemoryViews::default()), "d/s/c/d", 11);
+    assert_eq!(shut_out(&derived), ["d/s/c/b"], "also while the views are derived again");
+}
+
+#[test]
 fn a_revoked_desk_is_not_heard_from_the_turn_on_in_which_that_became_known() {
     let realm = Realm::found();
     let mut sites = realm.street();
@@ -158,7 +176,7 @@ fn a_bundle_of_a_revoked_desk_is_refused_and_none_is_made_for_it() {
     };
     sites[HUB].revoke(vec![realm.word("d/s/c/b")]);
     settle(&mut sites, &[(0, 1), (0, 3)]);
-    let opened = sites[2].ask(Ask::BundleOpen { reader: None });
+    let opened = sites[2].ask(Ask::BundleOpen { reader: None, since: None });
     let Answer::BundleOpened(opened) = opened else { panic!("{opened:?}") };
     let from = peer("d/s/c/b");
     let frame = opened.stretches[0].begins.clone();
@@ -168,8 +186,11 @@ fn a_bundle_of_a_revoked_desk_is_refused_and_none_is_made_for_it() {
     let close = Ask::BundleClose { from, hello, to_me: false, begins, whole: Vec::new() };
     assert_eq!(code(sites[1].ask(close)), "shut-out");
     let reader = |name: &str| Some(linli_domain::id::MachineId::parse(name).expect("slug"));
-    assert_eq!(code(sites[1].ask(Ask::BundleOpen { reader: reader("b") })), "shut-out");
-    let for_all = sites[1].ask(Ask::BundleOpen { reader: None });
+    assert_eq!(
+        code(sites[1].ask(Ask::BundleOpen { reader: reader("b"), since: None })),
+        "shut-out"
+    );
+    let for_all = sites[1].ask(Ask::BundleOpen { reader: None, since: None });
     let Answer::BundleOpened(for_all) = for_all else { panic!("{for_all:?}") };
     let named: Vec<_> = for_all.said.iter().filter_map(|said| said.to.clone()).collect();
     assert_eq!(named, [peer("d/s/c/c")]);
