@@ -105,10 +105,16 @@ fn nobody_takes_a_revocation_back_and_it_passes_from_desk_to_desk_without_the_hu
     assert!(sites[4].shut_out().is_empty());
     settle(&mut sites, &[(1, 4)]);
     assert_eq!(shut_out(&sites[4]), ["d/s/c/b"], "from a desk, though it was written over");
-    // A start, also with views that are gone, knows it still.
+    // A start knows it still, though the entry says nothing any more; also with views that are gone.
     sites.pop().expect("a desk").close().expect("closes");
-    let again = realm.open_on((place.0, MemoryViews::default()), "d/s/c/d", 10);
-    assert_eq!(shut_out(&again), ["d/s/c/b"]);
+    let (copy, views) = (place.0.copy(), place.1);
+    for (place, seed) in [((place.0, views), 10), ((copy, MemoryViews::default()), 12)] {
+        let mut again = realm.open_on(place, "d/s/c/d", seed);
+        let entry = EntryId::parse("revocation/b").expect("an id");
+        let doc = &again.books().half(&Space::Open(community()), &entry).doc;
+        assert_eq!(doc.get(REVOCATION_STATEMENT), None);
+        assert_eq!(shut_out(&again), ["d/s/c/b"]);
+    }
     // So does a hub that was set up anew from what its desks hold.
     let mut hub = realm.open("d/s/-/hub", 11);
     hub.enrolled(&["d/s/c/a", "d/s/c/b", "d/s/c/c", "d/s/c/d"].map(peer));
