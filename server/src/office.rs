@@ -93,7 +93,7 @@ impl Office {
             match Revocation::sign(self.registrar.authority(), &record.peer, at) {
                 Ok(signed) => revocations.push(signed),
                 Err(error) => {
-                    tracing::error!(peer = %record.peer, %error, "cannot sign a revocation")
+                    tracing::error!(peer = %record.peer, %error, "cannot sign a revocation");
                 }
             }
         }

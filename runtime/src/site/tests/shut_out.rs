@@ -74,7 +74,7 @@ fn only_the_authority_shuts_a_desk_out_whoever_writes_it_down() {
     put(&mut sites[3], "a", Some(realm.word("d/s/c/b").text()));
     put(&mut sites[3], "c", Some(realm.word("d/s/e/c").text()));
     // A hub is trusted no more than its signature.
-    put(&mut sites[HUB], "c", Some(&other.word("d/s/c/c").text().to_owned()));
+    put(&mut sites[HUB], "c", Some(other.word("d/s/c/c").text()));
     settle(&mut sites, &[(0, 1), (0, 2), (0, 3)]);
     assert!(sites.iter().all(|site| site.shut_out().is_empty()));
     // A desk that was handed the word may write it down as well as the hub.
