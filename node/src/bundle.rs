@@ -19,7 +19,7 @@ use linli_runtime::bundle::{self, Bundle, BundleError, Desk, Writer};
 use linli_runtime::daemon::{CHINA_OFFSET_MINUTES, Keys, local_time, now_millis};
 use linli_runtime::enrol;
 use linli_runtime::local_api::AskClient;
-use linli_runtime::terminal::{Progress, Terminal};
+use linli_runtime::terminal::{Lang, Progress, Terminal};
 
 use crate::cli::BundleCommand;
 use crate::serve;
@@ -33,8 +33,8 @@ pub(crate) fn run(terminal: &Terminal, command: BundleCommand) -> Result<(), Tro
     let (identity, ring) = secrets(&terminal.data)?;
     let desk = Desk { identity: &identity, ring: &ring, now: now_millis() / 1_000 };
     match command {
-        BundleCommand::Export { file, reader } => {
-            export(terminal, &daemon, desk, &file, reader.as_ref())
+        BundleCommand::Export { file, reader, since } => {
+            export(terminal, &daemon, desk, &file, reader.as_ref(), since)
         }
         BundleCommand::Import { file } => import(terminal, &daemon, desk, &file),
     }
@@ -67,8 +67,10 @@ fn export(
     desk: Desk<'_>,
     file: &Path,
     reader: Option<&MachineId>,
+    since: Option<String>,
 ) -> Result<(), Trouble> {
-    let answer = terminal.ask(daemon, &Ask::BundleOpen { reader: reader.cloned() })?;
+    let ask = Ask::BundleOpen { reader: reader.cloned(), since: since.clone() };
+    let answer = terminal.ask(daemon, &ask)?;
     let Answer::BundleOpened(opened) = answer else { return Err(something_else()) };
     let BundleOpened { said, stretches } = opened;
     let there = stretches.iter().map(|stretch| stretch.until - stretch.after).sum();
@@ -90,6 +92,12 @@ fn export(
         return terminal.print(&format!("{told}\n"));
     }
     let kb = bytes.div_ceil(1_000);
+    if let Some(day) = &since {
+        terminal.print(&terminal.lang.pick(
+            format!("只含 {day} 起存入本机的内容；更早的内容对方如果没有，请不加 --since 再导出一份。\n"),
+            format!("Holds only what was stored here since {day}; a desk that lacks older things needs a file without --since.\n"),
+        ))?;
+    }
     terminal.print(&terminal.lang.pick(
         format!("已导出到 {name}：变更 {changes} 条，约 {kb} KB，已读回核对。文件已加密，只有本社区的电脑能打开。\n下一步：在另一台电脑上运行 linli-node bundle import 文件；再从那里导出一份带回来。\n"),
         format!("Exported to {name}: {changes} changes, about {kb} KB, read back and verified. It is sealed; only desks of this community can open it.\nNext: run `linli-node bundle import FILE` on the other desk, and bring back an export from there.\n"),
@@ -260,11 +268,13 @@ fn tell(
     let Brought { taken, known, missing, later, lost, refused, refused_all, .. } = brought;
     let (maker, complete) = (&bundle.head.maker, spaces.iter().all(|space| space.complete));
     let agreed = spaces.iter().all(|space| space.agreed);
+    let left_out: u64 = spaces.iter().map(|space| space.left_out).sum();
     if terminal.json {
         let told = serde_json::json!({
             "from": maker, "made_at": bundle.head.made_at, "taken": taken, "known": known,
             "missing": missing, "later": later, "lost": lost, "refused": refused_all,
             "refusals": refused, "complete": complete, "agreed": agreed,
+            "left_out": left_out,
         });
         return terminal.print(&format!("{told}\n"));
     }
@@ -287,13 +297,13 @@ fn tell(
     );
     say(
         *missing,
-        "前面的变更还没到，或写的电脑本机还不认识，没有收；请让对方不加 --for 再导出一份，新加入的电脑须先连一次平台",
-        "Not taken, as what they depend on is not here or their desk is not known here; have an export made without --for, and connect to the hub once if a desk is new",
+        "前面的变更还没到，或写的电脑本机还不认识，没有收；请让对方不加 --for 和 --since 再导出一份，新加入的电脑须先连一次平台",
+        "Not taken, as what they depend on is not here or their desk is not known here; have an export made without --for and --since, and connect to the hub once if a desk is new",
     );
     say(
         *lost,
-        "本机写过、现在本机却没有的；请让对方不加 --for 再导出一份",
-        "Once given by this desk, which no longer has them; have an export made without --for",
+        "本机写过、现在本机却没有的；请让对方不加 --for 和 --since 再导出一份",
+        "Once given by this desk, which no longer has them; have an export made without --for and --since",
     );
     say(
         *refused_all,
@@ -314,11 +324,22 @@ fn tell(
             format!("All that {machine} held then is here. What it lacks goes there with `linli-node bundle export FILE --for {machine}`.\n"),
         ),
         (false, false) => lang.pick(
-            format!("{machine} 当时有的，本机还没有收全。请让它不加 --for 再导出一份。\n"),
-            format!("Not all that {machine} held then is here. Have it export once more without --for.\n"),
+            format!("{machine} 当时有的，本机还没有收全{}。请让它不加 --for 和 --since 再导出一份。\n", left_out_text(left_out, lang)),
+            format!("Not all that {machine} held then is here{}. Have it export once more without --for and --since.\n", left_out_text(left_out, lang)),
         ),
     });
     terminal.print(&text)
+}
+
+/// How much the file has left out and this desk has not read.
+fn left_out_text(left_out: u64, lang: Lang) -> String {
+    match (left_out, lang) {
+        (0, _) => String::new(),
+        (many, Lang::Zh) => format!("：这份文件之前最多还有 {many} 条变更没有收到"),
+        (many, Lang::En) => {
+            format!(": up to {many} changes before this file's beginning have not come")
+        }
+    }
 }
 
 fn trouble(error: BundleError) -> Trouble {

@@ -225,6 +225,9 @@ pub(crate) enum BundleCommand {
         /// 只给这台电脑：它已有的不再带 | Only for this desk: what it is known to have is left out
         #[arg(long = "for", value_name = "DESK", value_parser = MachineId::parse)]
         reader: Option<MachineId>,
+        /// 只带这一天起存入本机的，如 2026-05-01 | Only what was stored here since that day
+        #[arg(long, value_name = "DATE")]
+        since: Option<String>,
     },
     /// 导入别的电脑导出的交换文件；可以重复导入 | Takes a file of another desk; doing it twice changes nothing
     Import {
@@ -301,7 +304,11 @@ mod tests {
         assert!(parse("linli-node backup x --passphrase words").is_err(), "others could read it");
         assert!(matches!(
             parse("linli-node bundle export x --for desk-b"),
-            Ok(Command::Bundle(BundleCommand::Export { reader: Some(_), .. }))
+            Ok(Command::Bundle(BundleCommand::Export { reader: Some(_), since: None, .. }))
+        ));
+        assert!(matches!(
+            parse("linli-node bundle export x --since 2026-05-01"),
+            Ok(Command::Bundle(BundleCommand::Export { reader: None, since: Some(_), .. }))
         ));
         assert!(matches!(parse("linli-node import-json -"), Ok(Command::ImportJson { .. })));
         assert!(

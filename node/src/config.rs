@@ -29,13 +29,21 @@ pub(crate) struct Config {
 }
 
 /// Links to other desks of the community over the office network.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Lan {
     /// Answer other desks here.
     pub(crate) listen: Option<SocketAddr>,
     /// Desks to dial, `host:port`.
     pub(crate) neighbours: Vec<String>,
+    /// Look for desks, and be found; only where this desk answers.
+    pub(crate) discover: bool,
+}
+
+impl Default for Lan {
+    fn default() -> Self {
+        Self { listen: None, neighbours: Vec::new(), discover: true }
+    }
 }
 
 impl Default for Config {
@@ -96,6 +104,9 @@ free_megabytes_min = {free_megabytes_min}
 # listen = "0.0.0.0:7444"
 # 要连接的电脑。 Desks to dial.
 # neighbours = ["192.168.1.20:7444"]
+# 写了 listen 的电脑会在办公室网络里互相找到并连接，不用填写上面的地址；false 为不找也不被找到。
+# Desks with a listen address find one another in the office; false neither looks nor is found.
+# discover = false
 "#
     )
 }
@@ -112,13 +123,14 @@ mod tests {
         let hub = Some("hub.example:7443".to_owned());
         assert_eq!(read, Config { hub, ..Config::default() });
         let all: String = text.replace("# language", "language").replace("# listen", "listen");
-        let all = all.replace("# neighbours", "neighbours");
+        let all = all.replace("# neighbours", "neighbours").replace("# discover", "discover");
         let read: Config = config::parse(path, &all).unwrap();
         assert_eq!(read.language.as_deref(), Some("zh"));
         assert_eq!(
             (read.lan.listen.map(|at| at.port()), read.lan.neighbours.len()),
             (Some(7444), 1)
         );
+        assert!(Config::default().lan.discover && !read.lan.discover);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What a person may ask of this desk: the machine's own answers, and those about its links to
 //! others, which the machine does not know.
 
-use linli_runtime::ask::{Answer, Ask};
+use linli_runtime::ask::{Answer, Ask, FoundView};
 use linli_runtime::daemon::{Handle, local_time};
+use linli_runtime::lan::Found;
 use tokio::sync::Mutex;
 
 use crate::uplinks::Uplinks;
@@ -41,7 +42,13 @@ impl Desk {
     async fn status(&self) -> Answer {
         let mut answer = self.handle.ask(Ask::Status {}).await;
         if let Answer::Status(status) = &mut answer {
-            let hub = self.uplinks.lock().await.hub();
+            let uplinks = self.uplinks.lock().await;
+            let hub = uplinks.hub();
+            let view = |found: Found| {
+                let Found { address, peer, last_error } = found;
+                FoundView { address: address.to_string(), peer, last_error }
+            };
+            status.found = uplinks.found().into_iter().map(view).collect();
             let local = |seconds: Option<u64>| {
                 seconds.map(|seconds| local_time(seconds, self.utc_offset_minutes))
             };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use linli_domain::pack::Registry;
 use linli_runtime::ask::{Answer, Ask, Trouble};
-use linli_runtime::authority::Identity;
+use linli_runtime::authority::Leaf;
 use linli_runtime::daemon::{self, Keys};
 use linli_runtime::enrol::{self, Enrolled, Renewal};
 use linli_runtime::limits::MEGABYTE;
@@ -56,15 +56,32 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
     let (handle, ended) = daemon::spawn(opened.site, events, Some(keys))?;
     let hub = config.hub.clone().unwrap_or_else(|| enrolled.hub.clone());
     let (identity_in, identity) = watch::channel(Arc::new(enrolled.identity));
+    let registry = enrol::Registry::in_memory();
+    let shut_out = handle.shut_out();
+    registry.shut_out(shut_out.borrow().clone());
+    let refusing = tokio::spawn(registry.clone().follow(shut_out));
     let lan = match config.lan.listen {
-        Some(listen) => Some(listen_in_office(listen, identity.clone(), &links, &clock).await?),
+        Some(listen) => {
+            let door = Door {
+                identity: identity.clone(),
+                registry: registry.clone(),
+                registrar: None,
+                links: links.clone(),
+                clock: clock.clone(),
+                census: Census::default(),
+                terms: Terms::default(),
+            };
+            Some(listen_in_office(listen, door).await?)
+        }
         None => None,
     };
     let mut uplinks = Uplinks::new(Plan {
         hub: hub.clone(),
         neighbours: config.lan.neighbours.clone(),
+        discover: lan.as_ref().filter(|_| config.lan.discover).map(Serving::address),
         community,
         identity,
+        registry,
         links,
         clock: clock.clone(),
     });
@@ -100,6 +117,7 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
         drop(published);
         drop(stop_api);
         renewing.abort();
+        refusing.abort();
         desk.uplinks.lock().await.stop().await;
         if let Some(lan) = lan {
             lan.stop().await;
@@ -162,27 +180,14 @@ fn opening(
         entropy: daemon::system_entropy(),
         utc_offset_minutes,
         node_bytes_per_day: 0,
+        authority: Some(Leaf::read(enrolled.identity.authority())?),
     })
 }
 
 /// Answers other desks of the community in the office.
-async fn listen_in_office(
-    listen: SocketAddr,
-    identity: watch::Receiver<Arc<Identity>>,
-    links: &Links,
-    clock: &Clock,
-) -> anyhow::Result<Serving> {
+async fn listen_in_office(listen: SocketAddr, door: Door) -> anyhow::Result<Serving> {
     let listener =
         TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, "[lan]", &error))?;
-    let door = Door {
-        identity,
-        registry: enrol::Registry::in_memory(),
-        registrar: None,
-        links: links.clone(),
-        clock: clock.clone(),
-        census: Census::default(),
-        terms: Terms::default(),
-    };
     Ok(linli_runtime::serve::serve(listener, door)?)
 }
 

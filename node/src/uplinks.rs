@@ -1,10 +1,13 @@
-//! The links a desk dials: to its hub, and to neighbours in the office.
+//! The links a desk dials: to its hub, to neighbours in the office, and to desks found there.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use linli_domain::id::CommunityId;
 use linli_runtime::authority::Identity;
 use linli_runtime::dial::{Dial, Dialling, LinkState, LinkStatus, dial};
+use linli_runtime::enrol::Registry;
+use linli_runtime::lan::{Discovery, Found, Seeking, seek};
 use linli_runtime::limits::LINK_AGE;
 use linli_runtime::link::Links;
 use linli_runtime::tls::{Clock, Expect};
@@ -17,10 +20,14 @@ pub(crate) struct Plan {
     pub(crate) hub: String,
     /// Other desks' `host:port`.
     pub(crate) neighbours: Vec<String>,
+    /// Where this desk answers, if it looks for others in the office.
+    pub(crate) discover: Option<SocketAddr>,
     /// The community whose desks neighbours must be.
     pub(crate) community: CommunityId,
     /// This desk's identity, renewed from time to time.
     pub(crate) identity: watch::Receiver<Arc<Identity>>,
+    /// Who is shut out.
+    pub(crate) registry: Registry,
     /// Where links go.
     pub(crate) links: Links,
     /// The wall clock.
@@ -33,6 +40,8 @@ pub(crate) struct Uplinks {
     plan: Plan,
     /// The hub's first, then the neighbours'; empty while offline.
     dialled: Vec<Dialling>,
+    /// Desks that are looked for, while online.
+    seeking: Option<Seeking>,
     /// The hub's link as it was before the desk last went offline.
     before: LinkStatus,
 }
@@ -46,7 +55,7 @@ impl Uplinks {
             last_attempt: None,
             last_error: None,
         };
-        Self { plan, dialled: Vec::new(), before }
+        Self { plan, dialled: Vec::new(), seeking: None, before }
     }
 
     /// Dials, if it does not yet.
@@ -55,25 +64,47 @@ impl Uplinks {
             return;
         }
         let plan = &self.plan;
-        let to = |address: &str, expect: Expect| {
-            dial(Dial {
-                address: address.to_owned(),
-                expect,
-                identity: plan.identity.clone(),
-                links: plan.links.clone(),
-                clock: plan.clock.clone(),
-                link_age: LINK_AGE,
-            })
+        let to = |address: &str, expect: Expect| Dial {
+            address: address.to_owned(),
+            expect,
+            identity: plan.identity.clone(),
+            registry: plan.registry.clone(),
+            links: plan.links.clone(),
+            clock: plan.clock.clone(),
+            link_age: LINK_AGE,
         };
-        self.dialled.push(to(&plan.hub, Expect::Hub));
+        let desk = || Expect::Desk(plan.community.clone());
+        self.dialled.push(dial(to(&plan.hub, Expect::Hub)));
         for neighbour in &plan.neighbours {
-            self.dialled.push(to(neighbour, Expect::Desk(plan.community.clone())));
+            self.dialled.push(dial(to(neighbour, desk())));
         }
+        if let Some(listening) = plan.discover {
+            let discovery = Discovery {
+                listening,
+                configured: plan.neighbours.iter().filter_map(|at| at.parse().ok()).collect(),
+                dial: to("", desk()),
+            };
+            self.seeking = match seek(discovery) {
+                Ok(seeking) => Some(seeking),
+                Err(error) => {
+                    tracing::warn!(%error, "desks in the office are not looked for");
+                    None
+                }
+            };
+        }
+    }
+
+    /// Desks found in the office.
+    pub(crate) fn found(&self) -> Vec<Found> {
+        self.seeking.as_ref().map(Seeking::found).unwrap_or_default()
     }
 
     /// Ends the links and dials no more.
     pub(crate) async fn stop(&mut self) {
         self.before = LinkStatus { state: LinkState::Stopped, ..self.hub() };
+        if let Some(seeking) = self.seeking.take() {
+            seeking.stop().await;
+        }
         for dialling in self.dialled.drain(..) {
             dialling.stop().await;
         }

@@ -68,10 +68,17 @@ pub fn hello(spaces: &[Space], reader: Option<&PeerName>, holdings: &dyn Holding
     Hello { epoch: holdings.epoch(), now: Hlc::default(), spaces }
 }
 
-/// What a file for `reader` has to carry of a space: all, where nobody is named.
-pub fn stretch(space: &Space, reader: Option<&PeerName>, holdings: &mut dyn Holdings) -> Stretch {
+/// What a file for `reader` has to carry of a space: all behind `after`, where nobody is named. A file
+/// that begins later than its reader has read moves no cursor of it.
+pub fn stretch(
+    space: &Space,
+    reader: Option<&PeerName>,
+    after: u64,
+    holdings: &mut dyn Holdings,
+) -> Stretch {
     let until = holdings.held(space).head;
-    let known = reader.map_or(0, |reader| holdings.acked(reader, space).min(until));
+    let known = reader.map_or(0, |reader| holdings.acked(reader, space));
+    let known = known.max(after).min(until);
     let epoch = holdings.epoch();
     // A place that cannot be read any more is none to begin at.
     let from = match holdings.chain_at(space, known) {

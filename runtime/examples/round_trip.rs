@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (_, identity) = watch::channel(Arc::new(identity));
         let (clock, terms) = (clock.clone(), Terms::default());
         let census = Census::default();
+        let registry = registry.clone();
         let door = Door { identity, registry, registrar, links, clock, census, terms };
         serve(listener, door).map_err(Box::<dyn Error>::from)
     })?;
@@ -60,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let traffic = links.traffic().clone();
     let (_keep, identity) = watch::channel(Arc::new(enrolled.identity));
     let (expect, link_age) = (Expect::Hub, LINK_AGE);
-    let plan = Dial { address, expect, identity, links, clock, link_age };
+    let plan = Dial { address, expect, identity, registry, links, clock, link_age };
     let _dialling = desk_side.block_on(async { dial(plan) });
 
     thread::spawn(move || answer(hub_events));

@@ -19,8 +19,8 @@ pub use packs::{PackFile, PackView};
 pub use seed::Seed;
 pub use views::{
     AuditView, ClosingOutcome, ClosingView, ConflictView, ConnectionsView, CorrectionView,
-    DeviceView, EntryView, ErasureView, KindView, LinkView, ListView, NodeView, RefusedView,
-    Snapshot, SpaceView, Status, StepView,
+    DeviceView, EntryView, ErasureView, FoundView, KindView, LinkView, ListView, NodeView,
+    RefusedView, Snapshot, SpaceView, Status, StepView,
 };
 
 /// Most items in one page of an answer, and most records in one import request.
@@ -188,6 +188,9 @@ pub enum Ask {
         /// The desk it is for, by its machine name.
         #[serde(default)]
         reader: Option<MachineId>,
+        /// Only what was stored here on this day, as `2026-05-01`, or later.
+        #[serde(default)]
+        since: Option<String>,
     },
     /// Desk: the next changes of a bundle.
     BundleRead {

@@ -19,7 +19,7 @@ use linli_domain::id::PeerName;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber, SigningKey as _,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer};
@@ -212,6 +212,12 @@ impl Authority {
     ) -> Result<CertificateDer<'static>, AuthorityError> {
         let key = request_key(request)?;
         self.sign(named(peer, now, days)?, peer, &key)
+    }
+
+    /// A signature with the authority's own key, as [`Identity::sign`] makes them. The message must
+    /// begin with words of its own, which no certificate does.
+    pub(crate) fn sign_word(&self, message: &[u8]) -> Result<Vec<u8>, AuthorityError> {
+        Ok(self.issuer.key().sign(message)?)
     }
 
     fn sign(

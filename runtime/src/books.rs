@@ -6,9 +6,11 @@
 
 mod admit;
 mod keys;
+mod marks;
 mod news;
 mod notes;
 mod quota;
+mod revoked;
 mod rows;
 mod trouble;
 
@@ -39,6 +41,7 @@ pub use rows::Row;
 pub use trouble::BooksTrouble;
 
 use crate::ahead::Ahead;
+use crate::authority::Leaf;
 use crate::half::Half;
 use crate::limits::{CLOCK_DRIFT_MILLIS_MAX, UNSENT_COUNTED_MAX};
 use crate::shelf::Shelf;
@@ -74,6 +77,10 @@ pub struct Books<D: Disk, V: Views> {
     unread: BTreeSet<(Space, EntryId)>,
     /// Entries about machines and their keys that changed; of a node only.
     member_news: BTreeSet<EntryId>,
+    /// When records were stored, about; of a desk only.
+    marks: marks::Marks,
+    /// Machines whose certificate was revoked.
+    revoked: revoked::Revoked,
     /// What went wrong and cannot be answered to anyone; said once by the shell.
     troubles: Vec<BooksTrouble>,
     /// What the gate has said of changes that are being taken.
@@ -104,11 +111,13 @@ pub enum TurnError {
 impl<D: Disk, V: Views> Books<D, V> {
     /// Takes over an opened store. [`Self::replay`] until it gives false comes next, then
     /// [`Self::begin`]. A desk may hand a hub `node_bytes_per_day`; 0 is as many as it has.
+    /// Revocations are taken that `authority` has signed.
     pub fn open(
         store: Store<D, V>,
         me: PeerName,
         ring: Option<Arc<KeyRing>>,
         node_bytes_per_day: u64,
+        authority: Option<Leaf>,
         now_millis: u64,
     ) -> Self {
         let mut books = Self {
@@ -131,11 +140,15 @@ impl<D: Disk, V: Views> Books<D, V> {
             views_failed: false,
             unread: BTreeSet::new(),
             member_news: BTreeSet::new(),
+            marks: marks::Marks::default(),
+            revoked: revoked::Revoked::by(authority),
             troubles: Vec::new(),
             ahead: Ahead::default(),
             full: false,
         };
         books.load_notes();
+        books.load_marks();
+        books.load_revoked();
         let heads: Vec<(Space, Head)> =
             books.store.journal().spaces().map(|(space, head)| (space.clone(), head)).collect();
         for (space, head) in heads {
@@ -218,6 +231,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             let _cleared = self.store.rebuild_views();
             return Err(TurnError::Views);
         }
+        self.keep_revoked();
         self.store.commit()?;
         self.read_again();
         Ok(())
@@ -323,6 +337,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         hash: ChangeHash,
         bytes: Bytes,
     ) -> Result<u64, AppendError> {
+        self.mark_time();
         let seq = self.store.append(space, origin, entry, &hash, &bytes)?;
         if !self.spaces.contains_key(space) {
             self.spaces.insert(space.clone(), SpaceBook::default());
@@ -349,6 +364,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         self.note_member_news(space, entry);
         self.touched.entry((space.clone(), entry.clone())).or_default().extend(keys);
         self.follow_erasure(space, entry);
+        self.follow_revocation(space, entry);
     }
 }
 

@@ -23,7 +23,7 @@ use linli_replica::holdings::Whose;
 use linli_replica::{Effect, LinkId};
 use linli_store::disk::Disk;
 use linli_store::views::Views;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 
 pub use clock::{CHINA_OFFSET_MINUTES, local_time, now_millis};
@@ -35,6 +35,7 @@ pub use signal::{EXIT_JOURNAL, Ended, until_end};
 
 use crate::ask::{Answer, Ask, Trouble};
 use crate::books::{BooksTrouble, TakenToday, TurnError};
+use crate::enrol::Revocation;
 use crate::limits::{
     CALLS_MAX, QUIET_AFTER, TICK, TURN_BYTES_MAX, TURN_INPUTS_MAX, TURN_RECORD_BYTES,
 };
@@ -47,6 +48,7 @@ use wires::{Overflow, Wires};
 #[derive(Debug, Clone)]
 pub struct Handle {
     calls: mpsc::Sender<Call>,
+    shut_out: watch::Receiver<BTreeSet<PeerName>>,
 }
 
 /// How a daemon ended.
@@ -84,6 +86,7 @@ pub struct PeerState {
 enum Call {
     Ask { ask: Box<Ask>, reply: oneshot::Sender<Answer> },
     Enrolled { peers: Vec<PeerName>, communities: Vec<CommunityId> },
+    Revoke { revocations: Vec<Revocation> },
     Peers { reply: oneshot::Sender<Vec<PeerState>> },
     Stop,
 }
@@ -101,17 +104,19 @@ where
 {
     let (calls_in, calls) = mpsc::channel(CALLS_MAX);
     let (end, ended) = oneshot::channel();
+    let (shut_out_in, shut_out) = watch::channel(site.shut_out().clone());
     // A runtime of its own, for waiting only: the thread sleeps until a link or a person wakes it.
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new().name("machine".into()).spawn(move || {
         let (wires, audits) = (Wires::default(), Vec::new());
-        let machine = Machine { site, wires, events, calls, keys, audits };
+        let shut_out = shut_out_in;
+        let machine = Machine { site, wires, events, calls, keys, audits, shut_out };
         let run = std::panic::AssertUnwindSafe(|| waiting.block_on(machine.run()));
         let outcome = std::panic::catch_unwind(run).unwrap_or(Err(DaemonError::Panicked));
         // Nobody waits any more when the process leaves in another way.
         let _ = end.send(outcome);
     })?;
-    Ok((Handle { calls: calls_in }, ended))
+    Ok((Handle { calls: calls_in, shut_out }, ended))
 }
 
 impl Handle {
@@ -129,6 +134,17 @@ impl Handle {
     pub async fn enrolled(&self, peers: Vec<PeerName>, communities: Vec<CommunityId>) {
         // A daemon that has ended needs no news.
         let _ = self.calls.send(Call::Enrolled { peers, communities }).await;
+    }
+
+    /// Has a hub write revocations down where desks find them.
+    pub async fn revoke(&self, revocations: Vec<Revocation>) {
+        // As above.
+        let _ = self.calls.send(Call::Revoke { revocations }).await;
+    }
+
+    /// The machines this one has no more to do with; changes are announced.
+    pub fn shut_out(&self) -> watch::Receiver<BTreeSet<PeerName>> {
+        self.shut_out.clone()
     }
 
     /// The peers heard so far.
@@ -172,6 +188,7 @@ struct Machine<D: Disk, V: Views> {
     keys: Option<Keys>,
     /// Who waits for the audit that is under way.
     audits: Vec<oneshot::Sender<Answer>>,
+    shut_out: watch::Sender<BTreeSet<PeerName>>,
 }
 
 /// What a turn owes to people once it is durable.
@@ -294,6 +311,10 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 self.site.enrolled(&peers);
                 0
             }
+            Input::Call(Call::Revoke { revocations }) => {
+                self.site.revoke(revocations);
+                0
+            }
             Input::Call(Call::Peers { reply }) => {
                 owed.peers.push(reply);
                 0
@@ -396,6 +417,10 @@ impl<D: Disk, V: Views> Machine<D, V> {
             && let Err(error) = keys.keep_members(&list)
         {
             tracing::error!(%error, "the member list could not be kept; restart and it is read again");
+        }
+        if let Some(machines) = self.site.take_shut_out() {
+            tracing::info!(machines = machines.len(), "machines are shut out");
+            self.shut_out.send_replace(machines);
         }
         self.site.keep_bounded();
         for trouble in self.site.take_troubles() {

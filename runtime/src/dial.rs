@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
 
 use crate::authority::Identity;
+use crate::enrol::{Registry, Standing};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::link::{DownReason, Ended, LinkId, Links};
 use crate::tls::{Clock, ConnectError, Dialled, Expect, channel_over, client_config, connect};
@@ -71,6 +72,8 @@ pub struct Dial {
     pub expect: Expect,
     /// This machine's identity; a renewed one is used from the next attempt on.
     pub identity: watch::Receiver<Arc<Identity>>,
+    /// Who is no longer welcome, and is not dialled either.
+    pub registry: Registry,
     /// Where the link goes.
     pub links: Links,
     /// The wall clock.
@@ -131,6 +134,7 @@ impl Dialler {
     async fn run(mut self) {
         let mut backoff = Backoff::default();
         let mut successor = None;
+        let mut answered = None;
         loop {
             let mut stopping = self.stopping.clone();
             let reached = if let Some(dialled) = successor.take() {
@@ -143,7 +147,7 @@ impl Dialler {
                 });
                 tokio::select! {
                     _ = stopping.wait_for(|stop| *stop) => break,
-                    reached = reach(&mut self.dial) => reached,
+                    reached = reach_alone(&mut self.dial, &mut answered) => reached,
                 }
             };
             let error = match reached {
@@ -206,6 +210,7 @@ impl Dialler {
             Ok(client.link(frames).await?.into_inner())
         });
         let mut stopping = self.stopping.clone();
+        let revoked = self.dial.registry.clone().until_revoked(leaf.peer.clone());
         let (hand_over, handed) = oneshot::channel();
         // Boxed: it holds a handshake, once in an hour.
         let next = Box::pin(successor(self.dial.clone()));
@@ -213,6 +218,7 @@ impl Dialler {
             tokio::select! {
                 // A dropped handle counts as told.
                 _ = stopping.wait_for(|stop| *stop) => DownReason::ShuttingDown,
+                () = revoked => DownReason::Revoked,
                 next = next => {
                     // Who runs the link waits for it.
                     let _ = hand_over.send(next);
@@ -231,10 +237,36 @@ impl Dialler {
     }
 }
 
+/// As [`reach`], but a desk of the office to which a link stands already is left alone: of two that
+/// dial each other one link is enough. `answered` is who answered last.
+async fn reach_alone(
+    dial: &mut Dial,
+    answered: &mut Option<PeerName>,
+) -> Result<Dialled, ConnectError> {
+    let alone = |dial: &Dial, peer: &PeerName| {
+        if matches!(dial.expect, Expect::Desk(_)) && dial.links.stands(peer) {
+            let (address, peer) = (dial.address.clone(), peer.clone());
+            return Err(ConnectError::Linked { address, peer });
+        }
+        Ok(())
+    };
+    if let Some(peer) = answered {
+        alone(dial, peer)?;
+    }
+    let dialled = reach(dial).await?;
+    alone(dial, answered.insert(dialled.leaf.peer.clone()))?;
+    Ok(dialled)
+}
+
 async fn reach(dial: &mut Dial) -> Result<Dialled, ConnectError> {
     let identity = dial.identity.borrow_and_update().clone();
     let config = client_config(&identity, dial.expect.clone(), &dial.clock)?;
-    connect(&dial.address, config, dial.links.traffic().clone()).await
+    let dialled = connect(&dial.address, config, dial.links.traffic().clone()).await?;
+    let peer = dialled.leaf.peer.clone();
+    if dial.registry.standing(&peer) == Standing::Revoked {
+        return Err(ConnectError::ShutOut { address: dial.address.clone(), peer });
+    }
+    Ok(dialled)
 }
 
 /// The connection for the next link, once this one has its age. While there is none to be had, the

@@ -10,6 +10,7 @@ mod machine;
 mod registrar;
 mod registry;
 mod renewal;
+mod revocation;
 mod token;
 
 pub(crate) use invitation::NotAdmitted;
@@ -19,6 +20,8 @@ pub use registrar::Registrar;
 pub(crate) use registrar::{Issued, NotIssued};
 pub use registry::{Record, Registry, Standing};
 pub use renewal::{Renewal, keep_fresh};
+pub use revocation::Revocation;
+pub(crate) use revocation::{KIND as REVOCATION_KIND, STATEMENT as REVOCATION_STATEMENT};
 pub use token::{Token, TokenError};
 
 use std::io;

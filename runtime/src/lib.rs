@@ -16,6 +16,7 @@ pub mod dial;
 pub mod edit;
 pub mod enrol;
 pub mod half;
+pub mod lan;
 pub mod limits;
 pub mod link;
 pub mod local_api;

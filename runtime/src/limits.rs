@@ -237,6 +237,35 @@ pub const PASSPHRASE_BYTES_MIN: usize = 12;
 /// Longest passphrase file that is read.
 pub const PASSPHRASE_BYTES_MAX: usize = 1024;
 
+/// A desk notes where its spaces stand before the first record of a day, for files that carry the last
+/// weeks.
+pub const MARK_EVERY_MILLIS: u64 = 24 * 3_600 * 1_000;
+/// Such notes that are kept, of some 200 bytes: a year and a month. What is older has no time.
+pub const MARKS_KEPT_MAX: usize = 400;
+
+/// Desks of the community remembered from the office's network: an office has some ten. Each takes
+/// 300 bytes and its dialling 20 KB, 2 MB in all.
+pub const LAN_DESKS_MAX: usize = 32;
+/// Addresses of one desk that are dialled: a cable, a radio, and one of the newer kind.
+pub const LAN_ADDRESSES_MAX: usize = 3;
+/// A desk's second address, and the second of two desks, is dialled this much later: longer than a
+/// handshake may take, so that the first link stands by then.
+pub const LAN_PATIENCE: Duration = Duration::from_secs(6);
+const _: () = assert!(HANDSHAKE_TIMEOUT.as_millis() < LAN_PATIENCE.as_millis());
+/// A desk that has gone is dialled for this long, so that one that comes and goes keeps its waits.
+pub const LAN_KEPT: Duration = BACKOFF_MAX;
+/// Between two looks at who is to be dialled.
+pub const LAN_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// For the goodbye on the office's network.
+pub const LAN_FAREWELL: Duration = Duration::from_millis(500);
+
+/// Longest revocation: a name of four parts of 32 and three strokes, a number of 20 digits, 72 bytes
+/// of signature in base64, and two spaces; 249 bytes.
+pub const REVOCATION_BYTES_MAX: usize = 256;
+/// Revocations a machine keeps; each is signed by the authority, so only a hub could fill them. A
+/// street of 400 communities that each lose ten machines.
+pub const REVOCATIONS_MAX: usize = 4_096;
+
 /// Desks to which one bundle speaks: a community has some ten, and each takes a hello of 700 bytes.
 pub const BUNDLE_READERS_MAX: usize = 64;
 /// Largest head of a bundle: a few names, keys and numbers, 600 bytes.

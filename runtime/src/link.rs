@@ -5,10 +5,11 @@
 //! tasks. A link refuses to reorder, to drop and to buffer without bound: when the replica is
 //! slow, it stops reading, and the network tells the peer.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use linli_domain::id::PeerName;
@@ -110,6 +111,44 @@ pub struct Links {
     next: Arc<AtomicU64>,
     traffic: Arc<Traffic>,
     conduct: Conduct,
+    standing: Standing,
+}
+
+/// How many links stand to each peer.
+#[derive(Debug, Clone, Default)]
+struct Standing(Arc<Mutex<BTreeMap<PeerName, usize>>>);
+
+impl Standing {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PeerName, usize>> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One link that stands.
+#[derive(Debug)]
+struct Stands {
+    standing: Standing,
+    peer: PeerName,
+}
+
+impl Stands {
+    fn to(standing: &Standing, peer: &PeerName) -> Self {
+        *standing.lock().entry(peer.clone()).or_default() += 1;
+        Self { standing: standing.clone(), peer: peer.clone() }
+    }
+}
+
+impl Drop for Stands {
+    fn drop(&mut self) {
+        let mut standing = self.standing.lock();
+        let left = standing.get(&self.peer).map_or(0, |links| links - 1);
+        if left == 0 {
+            standing.remove(&self.peer);
+        } else {
+            standing.insert(self.peer.clone(), left);
+        }
+    }
 }
 
 impl Links {
@@ -119,7 +158,13 @@ impl Links {
         let (events, receiver) = mpsc::channel(LINK_EVENTS_MAX);
         let next = Arc::new(AtomicU64::new(1));
         let (traffic, conduct) = (Arc::default(), Conduct::default());
-        (Self { events, next, traffic, conduct }, receiver)
+        let standing = Standing::default();
+        (Self { events, next, traffic, conduct, standing }, receiver)
+    }
+
+    /// Whether a link to a peer stands, whoever dialled it.
+    pub fn stands(&self, peer: &PeerName) -> bool {
+        self.standing.lock().contains_key(peer)
     }
 
     /// How the machines behave that dialled this one.
@@ -149,9 +194,10 @@ impl Links {
             queued: queued.clone(),
             watched: watched.clone(),
         };
+        let stands = Stands::to(&self.standing, &peer);
         let up = LinkEvent::Up { link, peer, frames: frames_in, dialled };
-        let events = self.events.clone();
-        let session = Session { link, up: Some(up), events: events.clone(), end, gone, watched };
+        let (up, events) = (Some(up), self.events.clone());
+        let session = Session { link, up, events: events.clone(), end, gone, watched, stands };
         (session, Outgoing { link, frames, stalled, queued, events, ended, live: Some(live) })
     }
 }
@@ -285,6 +331,7 @@ pub(crate) struct Session {
     end: oneshot::Sender<Status>,
     gone: oneshot::Receiver<()>,
     watched: Option<Watched>,
+    stands: Stands,
 }
 
 /// What became of a session.
@@ -334,6 +381,7 @@ impl Session {
         };
         // The sending half may be gone already.
         let _ = self.end.send(status_of(&reason));
+        drop(self.stands);
         tracing::debug!(link = self.link.0, %reason, frames, "link down");
         let _ = self.events.send(LinkEvent::Down { link: self.link, reason: reason.clone() }).await;
         Ended { frames, reason }

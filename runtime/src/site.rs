@@ -17,6 +17,7 @@ mod members;
 mod packs;
 mod restored;
 mod room;
+mod shut_out;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,7 @@ use linli_store::store::Store;
 use linli_store::views::Views;
 
 use crate::ahead::Ahead;
+use crate::authority::Leaf;
 use crate::books::{Books, BooksTrouble, TakenToday, TurnError};
 use crate::limits::{CHECKPOINT_EVERY_MILLIS, HALVES_DIRTY_MAX, SLICE_ENTRIES};
 use crate::policy;
@@ -65,6 +67,8 @@ pub struct Opening {
     pub utc_offset_minutes: i32,
     /// Bytes a hub takes from one desk in a day, 0 for as many as come; a node takes no heed.
     pub node_bytes_per_day: u64,
+    /// The authority whose revocations it goes by.
+    pub authority: Option<Leaf>,
 }
 
 impl fmt::Debug for Opening {
@@ -94,6 +98,7 @@ pub struct Site<D: Disk, V: Views> {
     device: Option<DeviceKey>,
     new_ring: Option<KeyRing>,
     roll: members::Roll,
+    shut_out: shut_out::ShutOut,
     actor: ActorId,
     entropy: Entropy,
     utc_offset_minutes: i32,
@@ -130,8 +135,8 @@ impl<D: Disk, V: Views> Site<D, V> {
     ) -> Result<Self, OpenSiteError> {
         let me = opening.me;
         let ring = opening.ring.map(Arc::new);
-        let mut books =
-            Books::open(store, me.clone(), ring, opening.node_bytes_per_day, now_millis);
+        let (bytes, authority) = (opening.node_bytes_per_day, opening.authority);
+        let mut books = Books::open(store, me.clone(), ring, bytes, authority, now_millis);
         // A new actor at each start: a restored or copied store never writes under an old one.
         let mut start = [0; 8];
         (opening.entropy)(&mut start);
@@ -146,6 +151,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             device: opening.device,
             new_ring: None,
             roll: opening.members.into(),
+            shut_out: shut_out::ShutOut::default(),
             actor,
             entropy: opening.entropy,
             utc_offset_minutes: opening.utc_offset_minutes,
@@ -178,6 +184,8 @@ impl<D: Disk, V: Views> Site<D, V> {
         site.unlock();
         site.write_through();
         site.books.follow_all_erasures();
+        site.books.follow_all_revocations();
+        site.follow_shut_out();
         Ok(site)
     }
 
@@ -226,6 +234,10 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// A link to a peer stands.
     pub fn link_up(&mut self, link: LinkId, peer: PeerName) {
+        if self.shut_out.contains(&peer) {
+            // The shell is about to end it; until then nothing is said or heard.
+            return;
+        }
         let me = self.books.me();
         let spaces = policy::shared_spaces(me, &peer, &self.hosted);
         let trusted = policy::trusts(me, &peer);
@@ -264,12 +276,14 @@ impl<D: Disk, V: Views> Site<D, V> {
         self.look_for_room();
         self.step(Event::Tick);
         self.meet_again();
+        self.write_revocations();
     }
 
     /// Makes the turn durable, and gives what is to be sent. After an error nothing of the turn
     /// may leave, and the machine must be opened anew.
     pub fn end_turn(&mut self) -> Result<Vec<Effect>, TurnError> {
         self.follow_members();
+        self.follow_shut_out();
         self.books.commit()?;
         self.step(Event::TurnEnds);
         // Notes about refusals may have been staged by what was sent; they ride with the next

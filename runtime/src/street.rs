@@ -111,7 +111,8 @@ impl Street {
         let (links, events) = Links::new();
         let (keep, identity) = watch::channel(Arc::new(identity));
         let clock = self.clock();
-        let dialling = dial(Dial { address, expect, identity, links, clock, link_age });
+        let registry = Registry::in_memory();
+        let dialling = dial(Dial { address, expect, identity, registry, links, clock, link_age });
         Dialled { dialling, events: Events(events), _identity: keep }
     }
 }

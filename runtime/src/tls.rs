@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use linli_domain::id::CommunityId;
+use linli_domain::id::{CommunityId, PeerName};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -97,6 +97,22 @@ pub enum ConnectError {
         address: String,
         /// The alert.
         alert: String,
+    },
+    /// The other end is a machine that was shut out.
+    #[error("{address} is {peer}, which was shut out; take it out of the settings of this machine")]
+    ShutOut {
+        /// The address.
+        address: String,
+        /// Who answers.
+        peer: PeerName,
+    },
+    /// The other end is a desk to which a link stands.
+    #[error("{address} is {peer}, to which there is a link already")]
+    Linked {
+        /// The address.
+        address: String,
+        /// Who answers.
+        peer: PeerName,
     },
     /// The handshake failed otherwise.
     #[error("the handshake with {address} failed: {source}")]

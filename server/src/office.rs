@@ -8,7 +8,7 @@ use linli_runtime::ask::{Answer, Ask, ConnectionsView, NodeView, Trouble};
 use linli_runtime::books::TakenToday;
 use linli_runtime::conduct::{Conduct, Misconduct};
 use linli_runtime::daemon::{Handle, local_time};
-use linli_runtime::enrol::{BookError, Registrar, Seat};
+use linli_runtime::enrol::{BookError, Record, Registrar, Revocation, Seat, Standing};
 use linli_runtime::limits::CONNECTIONS_MAX;
 use linli_runtime::tls::{Census, Clock};
 
@@ -69,7 +69,7 @@ impl Office {
     /// shut out are among them: what they wrote before is still passed on.
     pub(crate) async fn announce(&self) {
         let records = self.registrar.registry().list();
-        let peers = records.into_iter().map(|record| record.peer).collect();
+        let peers = records.iter().map(|record| record.peer.clone()).collect();
         let invited =
             self.registrar.invitations().list().into_iter().filter_map(
                 |invitation| match invitation.seat {
@@ -79,6 +79,27 @@ impl Office {
             );
         let communities = self.communities.iter().cloned().chain(invited).collect();
         self.handle.enrolled(peers, communities).await;
+        self.publish_revocations(&records).await;
+    }
+
+    /// Signs what desks do not know yet of who was revoked, and has it written down for them.
+    async fn publish_revocations(&self, records: &[Record]) {
+        let known = self.handle.shut_out().borrow().clone();
+        let mut revocations = Vec::new();
+        for record in records {
+            let Some(at) = record.revoked.filter(|_| !known.contains(&record.peer)) else {
+                continue;
+            };
+            match Revocation::sign(self.registrar.authority(), &record.peer, at) {
+                Ok(signed) => revocations.push(signed),
+                Err(error) => {
+                    tracing::error!(peer = %record.peer, %error, "cannot sign a revocation");
+                }
+            }
+        }
+        if !revocations.is_empty() {
+            self.handle.revoke(revocations).await;
+        }
     }
 
     async fn invite(self: &Arc<Self>, community: CommunityId, hours: u32) -> Answer {
@@ -102,7 +123,8 @@ impl Office {
     async fn nodes(&self) -> Answer {
         let states = self.handle.peers().await;
         let local = |seconds: u64| local_time(seconds, self.utc_offset_minutes);
-        let view = |record: linli_runtime::enrol::Record| {
+        let registry = self.registrar.registry();
+        let view = |record: Record| {
             let state = states.iter().find(|state| state.peer == record.peer);
             let today = state.map_or_else(TakenToday::default, |state| state.today);
             let Misconduct { refused, breaches, slowed } =
@@ -110,7 +132,7 @@ impl Office {
             NodeView {
                 name: record.peer.to_string(),
                 since: local(record.since),
-                revoked: record.revoked.is_some(),
+                revoked: registry.standing(&record.peer) == Standing::Revoked,
                 connected: state.is_some_and(|state| state.connected),
                 last_heard: state.and_then(|state| state.last_heard).map(|at| local(at / 1_000)),
                 agreed: state.is_some_and(|state| state.agreed),
@@ -121,7 +143,7 @@ impl Office {
                 slowed,
             }
         };
-        let records = self.registrar.registry().list();
+        let records = registry.list();
         Answer::Nodes { nodes: records.into_iter().map(view).collect() }
     }
 

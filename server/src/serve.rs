@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use linli_domain::pack::Registry;
 use linli_runtime::ask::Trouble;
-use linli_runtime::authority::{Authority, AuthorityError, Identity};
+use linli_runtime::authority::{Authority, AuthorityError, Identity, Leaf};
 use linli_runtime::daemon;
 use linli_runtime::enrol::{self, Invitations, Registrar};
 use linli_runtime::limits::MEGABYTE;
@@ -40,6 +40,7 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
         entropy: daemon::system_entropy(),
         utc_offset_minutes: config.utc_offset_minutes,
         node_bytes_per_day: config.limits.node_bytes_per_day(),
+        authority: Some(Leaf::read(authority.certificate())?),
     };
     let mut opened = {
         let data = data.to_owned();
@@ -72,6 +73,9 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
         conduct: links.conduct().clone(),
         census: census.clone(),
     });
+    let shut_out = handle.shut_out();
+    registry.shut_out(shut_out.borrow().clone());
+    let refusing = tokio::spawn(registry.clone().follow(shut_out));
     office.announce().await;
     let announcing = tokio::spawn(announce(office.clone(), registry.clone()));
     // A hub's own certificate lives as long as its authority: it is never renewed.
@@ -98,6 +102,7 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
         drop(published);
         drop(stop_api);
         announcing.abort();
+        refusing.abort();
         serving.stop().await;
     })
     .await;

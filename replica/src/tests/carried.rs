@@ -27,6 +27,11 @@ struct Carried {
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 fn make(sides: &mut [Side], maker: usize, reader: Option<usize>) -> Carried {
+    make_since(sides, maker, reader, 0)
+}
+
+/// A file that leaves out the maker's first changes, whether its reader has them or not.
+fn make_since(sides: &mut [Side], maker: usize, reader: Option<usize>, since: u64) -> Carried {
     let reader = reader.map(|reader| peer(NAMES[reader]));
     let memory = &mut sides[maker].memory;
     let hello = |to: Option<&str>, memory: &Memory| {
@@ -34,7 +39,7 @@ fn make(sides: &mut [Side], maker: usize, reader: Option<usize>) -> Carried {
     };
     let said = NAMES.iter().map(|name| hello(Some(name), memory)).collect();
     let to_all = hello(None, memory);
-    let stretch = carried::stretch(&space(), reader.as_ref(), memory);
+    let stretch = carried::stretch(&space(), reader.as_ref(), since, memory);
     let (mut batches, mut after) = (Vec::new(), stretch.from.seq);
     while let Some((batch, end)) = carried::read(&stretch, after, reader.as_ref(), memory) {
         batches.push(batch);
@@ -159,6 +164,25 @@ fn a_file_for_another_desk_is_taken_as_far_as_it_goes_and_moves_no_cursor() {
 }
 
 #[test]
+fn a_file_of_late_changes_leaves_the_reader_where_it_was_unless_it_joins() {
+    let mut sides = three();
+    sides[0].memory.write_all([100, 200, 300, 301]);
+    let late = make_since(&mut sides, 0, None, 3);
+    assert_eq!(take(&mut sides, 1, &late, usize::MAX, true), Some(Stands::Behind));
+    assert!(sides[1].memory.set().is_empty(), "its one change needs what is left out");
+    swap(&mut sides, 0, 1);
+    sides[1].memory.write(900);
+    sides[0].memory.write(302);
+    let joining = make_since(&mut sides, 0, None, 4);
+    assert_eq!(take(&mut sides, 1, &joining, usize::MAX, true), Some(Stands::Ahead));
+    assert_eq!(sides[1].memory.cursors[&peer("a")].seq, 5);
+    // A reader is not given again what it is known to have, however early the file begins.
+    let early = make_since(&mut sides, 0, Some(1), 1);
+    assert_eq!(early.begins.seq, 4);
+    assert_cursors_are_true(&sides);
+}
+
+#[test]
 fn who_lost_what_it_gave_is_told_so_and_gets_it_back_from_a_file_for_all() {
     let mut sides = three();
     sides[0].memory.write_all([100, 200]);
@@ -179,7 +203,8 @@ fn who_lost_what_it_gave_is_told_so_and_gets_it_back_from_a_file_for_all() {
 #[derive(Debug, Clone)]
 enum Act {
     Write(usize, u64, u64),
-    Make(usize, Option<usize>),
+    /// Who makes it, for whom, and how many of the first changes are left out.
+    Make(usize, Option<usize>, u64),
     /// The file, by its number; who takes it; how many of its batches; whether it speaks to them.
     Take(usize, usize, usize, bool),
     Link(usize, usize),
@@ -192,8 +217,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         6 => (at.clone(), 0u64..40, prop_oneof![20 => 1u64..4, 1 => Just(600u64)])
             .prop_map(|(at, hundreds, many)| Act::Write(at, hundreds, many)),
-        4 => (at.clone(), proptest::option::of(at.clone()))
-            .prop_map(|(at, reader)| Act::Make(at, reader)),
+        4 => (at.clone(), proptest::option::of(at.clone()), prop_oneof![2 => Just(0), 1 => 0u64..40])
+            .prop_map(|(at, reader, since)| Act::Make(at, reader, since)),
         6 => (0usize..100, at.clone(), prop_oneof![1 => 0usize..3, 4 => Just(usize::MAX)], any::<bool>())
             .prop_map(|(file, at, cut, personal)| Act::Take(file, at, cut, personal)),
         1 => (at.clone(), at.clone()).prop_map(|(left, right)| Act::Link(left, right)),
@@ -226,9 +251,9 @@ proptest! {
                         next += many;
                     }
                 }
-                Act::Make(at, reader) => {
+                Act::Make(at, reader, since) => {
                     let reader = reader.filter(|reader| *reader != at);
-                    let file = make(&mut sides, at, reader);
+                    let file = make_since(&mut sides, at, reader, since);
                     files.push(file);
                 }
                 Act::Take(file, at, cut, personal) if !files.is_empty() => {

@@ -62,4 +62,8 @@ pub struct BundleSpace {
     pub complete: bool,
     /// Both hold the same.
     pub agreed: bool,
+    /// Changes of the other desk's journal at most that stand before the bundle's beginning and were
+    /// not read here; 0 where nothing is left out.
+    #[serde(default)]
+    pub left_out: u64,
 }

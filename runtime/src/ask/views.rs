@@ -42,6 +42,9 @@ pub struct Status {
     pub last_attempt: Option<String>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// Desks found in the office's network and not configured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<FoundView>,
     /// What the store said when it was opened.
     pub store: Vec<String>,
     /// It was restored from a backup and has not met all it shares with since.
@@ -62,6 +65,17 @@ pub struct Status {
     /// Hub: machines that go on breaking the rules and are slowed, by full name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slowed: Vec<String>,
+}
+
+/// A desk found in the office's network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundView {
+    /// Its `host:port`.
+    pub address: String,
+    /// Its full name, while a link that this machine dialled stands.
+    pub peer: Option<String>,
+    /// Why there is no such link, if one was tried.
+    pub last_error: Option<String>,
 }
 
 /// How the last whole audit ended.
@@ -293,6 +307,9 @@ pub struct DeviceView {
     /// The list has this name with other keys.
     #[serde(default)]
     pub differs: bool,
+    /// The street office has revoked its certificate.
+    #[serde(default)]
+    pub revoked: bool,
 }
 
 /// An enrolled machine, as the hub knows it.

@@ -80,6 +80,11 @@ impl MachineKey {
         KeyPair::try_from(&key).ok().map(Self)
     }
 
+    /// A signature, ECDSA P-256 with SHA-256 in ASN.1: 72 bytes at most.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.0.sign(message)
+    }
+
     pub(super) fn pair(&self) -> &KeyPair {
         &self.0
     }
@@ -180,9 +185,9 @@ impl Identity {
         &self.certificate
     }
 
-    /// A signature with this machine's key, ECDSA P-256 with SHA-256 in ASN.1: 72 bytes at most.
+    /// A signature with this machine's key; see [`MachineKey::sign`].
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.key.0.sign(message)
+        self.key.sign(message)
     }
 
     pub(crate) fn private_key(&self) -> PrivatePkcs8KeyDer<'static> {

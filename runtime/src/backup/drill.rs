@@ -82,6 +82,7 @@ pub fn drill(
         entropy: daemon::system_entropy(),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,
         node_bytes_per_day: 0,
+        authority: None,
     };
     let mut opened = daemon::open(&place.0, opening)?;
     let mut wrong = std::mem::take(&mut opened.notes);

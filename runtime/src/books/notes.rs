@@ -217,7 +217,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         }
     }
 
-    fn notes(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn notes(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
         let rest = |key: &str| key.strip_prefix(prefix).unwrap_or(key).to_owned();
         self.store
             .journal()

@@ -43,6 +43,7 @@ fn opening() -> Opening {
         }),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,
         node_bytes_per_day: 0,
+        authority: None,
     }
 }
 
@@ -143,8 +144,8 @@ async fn what_waits_for_a_peer_that_reads_nothing_is_bounded() {
     let (links, events) = Links::new();
     let (_calls_in, calls) = mpsc::channel(1);
     let (site, wires) = (site(MemoryDisk::new()), Wires::default());
-    let audits = Vec::new();
-    let mut machine = Machine { site, wires, events, calls, keys: None, audits };
+    let (audits, shut_out) = (Vec::new(), watch::Sender::default());
+    let mut machine = Machine { site, wires, events, calls, keys: None, audits, shut_out };
     // Twice as much as a window holds.
     for page in 0..4 {
         let record = |nth: usize| RecordForm {

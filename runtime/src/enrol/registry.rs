@@ -2,9 +2,11 @@
 //!
 //! A name is given once: a machine that was revoked or lost comes back under another. A machine
 //! that shows a good certificate and is not in the books (they were restored from a backup) is
-//! written in again, so that a restored hub does not lock its street out; what a backup forgets is
-//! who was revoked since, and the operator must say so again.
+//! written in again, so that a restored hub does not lock its street out. Beside the books stands
+//! who is shut out by what the machine's journal says: it tells a restored hub whom it revoked since
+//! the backup, and a desk, which has no books, whom it must refuse.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -54,6 +56,7 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     book: Book,
     records: Mutex<Vec<Record>>,
+    shut_out: Mutex<BTreeSet<PeerName>>,
     version: watch::Sender<u64>,
 }
 
@@ -71,11 +74,37 @@ impl Registry {
 
     fn with(book: Book, records: Vec<Record>) -> Self {
         let version = watch::Sender::new(0);
-        Self(Arc::new(Inner { book, records: Mutex::new(records), version }))
+        let shut_out = Mutex::default();
+        Self(Arc::new(Inner { book, records: Mutex::new(records), shut_out, version }))
     }
 
-    /// What the books say about a machine.
+    /// Shuts these machines out, and no others beside those that the books have revoked. Their links
+    /// end within seconds.
+    pub fn shut_out(&self, machines: BTreeSet<PeerName>) {
+        *self.0.shut_out.lock().unwrap_or_else(PoisonError::into_inner) = machines;
+        self.0.version.send_modify(|version| *version += 1);
+    }
+
+    /// Goes on shutting out whom `machines` names, until nobody says so any more.
+    pub async fn follow(self, mut machines: watch::Receiver<BTreeSet<PeerName>>) {
+        while machines.changed().await.is_ok() {
+            let now = machines.borrow_and_update().clone();
+            self.shut_out(now);
+        }
+    }
+
+    /// Resolves once a machine is no longer wanted.
+    pub(crate) async fn until_revoked(self, peer: PeerName) {
+        let mut changes = self.watch();
+        // The registry lives as long as we hold it, and so do its changes.
+        while self.standing(&peer) != Standing::Revoked && changes.changed().await.is_ok() {}
+    }
+
+    /// What is known about a machine.
     pub fn standing(&self, peer: &PeerName) -> Standing {
+        if self.0.shut_out.lock().unwrap_or_else(PoisonError::into_inner).contains(peer) {
+            return Standing::Revoked;
+        }
         match self.lock().iter().find(|record| record.peer == *peer) {
             None => Standing::Unknown,
             Some(Record { revoked: None, .. }) => Standing::Good,

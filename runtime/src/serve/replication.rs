@@ -67,7 +67,7 @@ impl LinkDesk {
     /// Resolves when a link must end for a reason of ours.
     fn until(&self, leaf: &Leaf) -> impl Future<Output = DownReason> + Send + 'static {
         let mut stopping = self.stopping.clone();
-        let revoked = revoked(self.registry.clone(), leaf.peer.clone());
+        let revoked = self.registry.clone().until_revoked(leaf.peer.clone());
         let ended = ended(self.clock.clone(), leaf.not_after);
         let aged = tokio::time::sleep(self.stay);
         async move {
@@ -79,12 +79,6 @@ impl LinkDesk {
             }
         }
     }
-}
-
-async fn revoked(registry: Registry, peer: PeerName) {
-    let mut changes = registry.watch();
-    // The registry lives as long as we hold it, and so do its changes.
-    while registry.standing(&peer) != Standing::Revoked && changes.changed().await.is_ok() {}
 }
 
 async fn ended(clock: Clock, not_after: u64) {

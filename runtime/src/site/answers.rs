@@ -89,7 +89,9 @@ impl<D: Disk, V: Views> Site<D, V> {
                 let held = self.books.heads().filter(|(_, head)| head.digest.count > 0);
                 Ok(Answer::Digests { digests: held.map(digest).collect() })
             }
-            Ask::BundleOpen { reader } => self.bundle_open(reader.as_ref()),
+            Ask::BundleOpen { reader, since } => {
+                self.bundle_open(reader.as_ref(), since.as_deref())
+            }
             Ask::BundleRead { reader, space, after, until } => {
                 self.bundle_read(reader.as_ref(), &space, after, until)
             }

@@ -2,8 +2,8 @@
 //!
 //! A bundle is a link without a network: its changes pass the same admission, count in the same
 //! turns and are answered after the same commit. Who has made it was proved by its certificate
-//! before anything comes here. It refuses bundles of other communities, and on machines that are no
-//! desks.
+//! before anything comes here. It refuses bundles of other communities and of desks that are shut
+//! out, and on machines that are no desks.
 
 use linli_domain::id::{MachineId, PeerName, Role, Space};
 use linli_replica::carried::{self, Outcome, Stands, Stretch};
@@ -23,9 +23,14 @@ use crate::policy;
 
 impl<D: Disk, V: Views> Site<D, V> {
     /// Hellos to every desk known, and where the journal begins for the reader.
-    pub(super) fn bundle_open(&mut self, reader: Option<&MachineId>) -> Result<Answer, Trouble> {
+    pub(super) fn bundle_open(
+        &mut self,
+        reader: Option<&MachineId>,
+        since: Option<&str>,
+    ) -> Result<Answer, Trouble> {
+        let since = since.map(|day| self.day_begins(day)).transpose()?;
         let desks = self.other_desks()?;
-        let reader = reader.map(|reader| desk_named(&desks, reader)).transpose()?;
+        let reader = reader.map(|reader| self.reader_named(&desks, reader)).transpose()?;
         let spaces = policy::community_spaces(self.books.me());
         let hello = |to: Option<&PeerName>| BundleSaid {
             to: to.cloned(),
@@ -33,8 +38,9 @@ impl<D: Disk, V: Views> Site<D, V> {
         };
         let said = std::iter::once(None).chain(desks.iter().map(Some)).map(hello).collect();
         let stretches = spaces.iter().map(|space| {
+            let after = since.map_or(0, |since| self.books.place_before(space, since).seq);
             let Stretch { space, from, until } =
-                carried::stretch(space, reader.as_ref(), &mut self.books);
+                carried::stretch(space, reader.as_ref(), after, &mut self.books);
             let held = self.books.held(&space).digest;
             let begins = Batch {
                 space: space.clone(),
@@ -60,7 +66,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         until: u64,
     ) -> Result<Answer, Trouble> {
         let desks = self.other_desks()?;
-        let reader = reader.map(|reader| desk_named(&desks, reader)).transpose()?;
+        let reader = reader.map(|reader| self.reader_named(&desks, reader)).transpose()?;
         if !policy::community_spaces(self.books.me()).contains(space) {
             return Err(foreign());
         }
@@ -120,6 +126,8 @@ impl<D: Disk, V: Views> Site<D, V> {
         for told in hello.spaces.iter().filter(|told| shared.contains(&told.space)) {
             let space = &told.space;
             let Some((_, begins)) = begins.iter().find(|(at, _)| at == space) else { continue };
+            let read = self.books.cursor(from, space).filter(|read| read.epoch == begins.epoch);
+            let left_out = begins.seq.saturating_sub(read.map_or(0, |read| read.seq));
             let whole = whole.contains(space);
             let books = &mut self.books;
             let stands = carried::conclude(from, hello.epoch, told, to_me, begins, whole, books);
@@ -131,9 +139,22 @@ impl<D: Disk, V: Views> Site<D, V> {
                 space: space.clone(),
                 complete: stands != Stands::Behind,
                 agreed: stands == Stands::Agreed,
+                left_out: if stands == Stands::Behind { left_out } else { 0 },
             });
         }
         Ok(Answer::BundleClosed { spaces })
+    }
+
+    /// When a local day begins, in milliseconds since 1970; one to come carries nothing.
+    fn day_begins(&self, day: &str) -> Result<u64, Trouble> {
+        let read: Option<jiff::civil::Date> = day.parse().ok().filter(|_| day.len() == 10);
+        if read.is_none() || day > self.today().as_str() {
+            return Err(bad_day(day));
+        }
+        let offset = i64::from(self.utc_offset_minutes) * 60;
+        let midnight = read.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
+        let seconds = midnight.map_or(0, |midnight| midnight.timestamp().as_second() - offset);
+        Ok(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000))
     }
 
     /// The desks of this community that may write, as the hub has told, without this one.
@@ -144,15 +165,26 @@ impl<D: Disk, V: Views> Site<D, V> {
         };
         let grants = self.books.authors(&Space::Open(community.clone()));
         let names = grants.iter().filter_map(|grant| PeerName::parse(&grant.name).ok());
-        let mut desks: Vec<PeerName> =
-            names.filter(|peer| is_neighbour(me, peer)).take(BUNDLE_READERS_MAX).collect();
+        let welcome = |peer: &PeerName| is_neighbour(me, peer) && !self.shut_out().contains(peer);
+        let mut desks: Vec<PeerName> = names.filter(welcome).take(BUNDLE_READERS_MAX).collect();
         desks.sort_unstable();
         Ok(desks)
     }
 
     fn spaces_shared_with(&self, from: &PeerName) -> Result<Vec<Space>, Trouble> {
         let me = self.books.me();
-        if is_neighbour(me, from) { Ok(policy::community_spaces(me)) } else { Err(foreign()) }
+        if !is_neighbour(me, from) {
+            return Err(foreign());
+        }
+        self.check_not_shut_out(from)?;
+        Ok(policy::community_spaces(me))
+    }
+
+    /// The desk of that machine name, if anything may be said to it.
+    fn reader_named(&self, desks: &[PeerName], machine: &MachineId) -> Result<PeerName, Trouble> {
+        let named = PeerName { machine: machine.clone(), ..self.books.me().clone() };
+        self.check_not_shut_out(&named)?;
+        desk_named(desks, machine)
     }
 }
 
@@ -173,6 +205,14 @@ fn is_neighbour(me: &PeerName, peer: &PeerName) -> bool {
     me.role() == Role::Node
         && peer.role() == Role::Node
         && policy::access::who(me, peer) == policy::access::Who::OwnNode
+}
+
+fn bad_day(day: &str) -> Trouble {
+    Trouble {
+        code: "bad-day".into(),
+        zh: format!("“{day}”不是日期，或在今天以后。请写成 2026-05-01 这样。"),
+        en: format!("`{day}` is no day, or one to come. Write it like 2026-05-01."),
+    }
 }
 
 fn foreign() -> Trouble {

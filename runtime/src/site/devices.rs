@@ -161,6 +161,12 @@ impl<D: Disk, V: Views> Site<D, V> {
             };
             devices.push(self.with_row(view, Some(&row)));
         }
+        let me = self.books.me().clone();
+        for device in &mut devices {
+            let name = MachineId::parse(&device.machine);
+            let name = name.map(|machine| PeerName { machine, ..me.clone() });
+            device.revoked = name.is_ok_and(|name| self.books.revoked().contains_key(&name));
+        }
         devices.sort_by(|a, b| (&a.machine, &a.since).cmp(&(&b.machine, &b.since)));
         devices
     }

@@ -42,6 +42,8 @@ pub(super) struct Roll {
     founding: bool,
     /// The list is another than the one in the file.
     unkept: bool,
+    /// It may be another than when it was last asked who is shut out.
+    news: bool,
     /// Entries that claim to be statements and are not believed.
     doubted: BTreeSet<EntryId>,
     /// A ring lies in our entry that does not fit our key or any list that lets us in.
@@ -51,7 +53,18 @@ pub(super) struct Roll {
 impl From<Standing> for Roll {
     fn from(standing: Standing) -> Self {
         let Standing { list, founding } = standing;
-        Self { list, founding, ..Self::default() }
+        Self { list, founding, news: true, ..Self::default() }
+    }
+}
+
+impl Roll {
+    /// Whether the list may have changed since the last call.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    fn changed(&mut self) {
+        (self.unkept, self.news) = (true, true);
     }
 }
 
@@ -151,14 +164,18 @@ impl<D: Disk, V: Views> Site<D, V> {
         {
             let lists = self.lists();
             self.roll.list = lists.into_iter().find(|list| list.fits(&ring));
-            self.roll.unkept = self.roll.list.is_some();
+            if self.roll.list.is_some() {
+                self.roll.changed();
+            }
             self.codes.forget_ring();
         }
         for entry in entries {
             let statement = self.statement(entry);
             let Some(list) = &mut self.roll.list else { continue };
             let taken = statement.map(|statement| list.take(statement));
-            self.roll.unkept |= taken == Some(Taken::New);
+            if taken == Some(Taken::New) {
+                self.roll.changed();
+            }
             if matches!(taken, None | Some(Taken::Refused)) {
                 self.roll.doubted.insert(entry.clone());
             } else {
@@ -197,20 +214,20 @@ impl<D: Disk, V: Views> Site<D, V> {
         let root = founding_statement(community, &me.machine, &device, &ring, now);
         // A ring of so many epochs that they do not fit one statement has seen a list already.
         self.roll.list = root.ok().and_then(|root| Members::new(community, root));
-        self.roll.unkept = true;
+        self.roll.changed();
     }
 
     /// Takes over a list that lets this machine in.
     pub(super) fn pin(&mut self, list: Members) {
         self.roll.list = Some(list);
-        self.roll.unkept = true;
+        self.roll.changed();
         self.roll.ring_refused = false;
         self.codes.forget_ring();
     }
 
     /// Writes a statement of the list where others find it; nothing if it stands there.
     pub(super) fn post(&mut self, statement: &Statement) {
-        self.roll.unkept = true;
+        self.roll.changed();
         let Some(space) = self.open_space() else { return };
         let entry = statement_entry(&statement.hash);
         let text = Value::from(BASE64.encode(statement.bytes()));

@@ -11,6 +11,7 @@ mod packs;
 mod quota;
 mod restored;
 mod room;
+mod shut_out;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use serde_json::json;
 
 use super::{Opening, Site, Standing};
 use crate::ask::{Answer, Ask, StepForm};
+use crate::authority::Leaf;
 use crate::books::BooksTrouble;
 
 /// When these machines are opened.
@@ -45,6 +47,18 @@ fn open(name: &str, ring: Option<KeyRing>, seed: u8) -> TestSite {
 }
 
 fn open_on(
+    place: (MemoryDisk, MemoryViews),
+    name: &str,
+    ring: Option<KeyRing>,
+    seed: u8,
+    node_bytes_per_day: u64,
+) -> TestSite {
+    open_under(None, place, name, ring, seed, node_bytes_per_day)
+}
+
+/// As [`open_on`], with the authority whose revocations count.
+fn open_under(
+    authority: Option<Leaf>,
     (disk, views): (MemoryDisk, MemoryViews),
     name: &str,
     ring: Option<KeyRing>,
@@ -67,6 +81,7 @@ fn open_on(
         }),
         utc_offset_minutes: 480,
         node_bytes_per_day,
+        authority,
     };
     Site::open(opening, store, NOW_MS).expect("opens")
 }

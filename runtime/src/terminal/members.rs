@@ -31,6 +31,8 @@ pub(super) fn page(devices: &[DeviceView], lang: Lang, columns: usize) -> String
             }
             (None, false, false) => lang.pick("等待批准", "waits for approval").to_owned(),
         };
+        let revoked = lang.pick("，证书已停用", ", certificate revoked");
+        let state = if device.revoked { state + revoked } else { state };
         let (since, by) = (device.since.as_deref(), device.by.as_deref());
         let (since, by) = (since.unwrap_or_default(), by.unwrap_or_default());
         table.row([device.machine.as_str(), &state, since, by, &device.code]);

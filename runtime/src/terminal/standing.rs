@@ -46,6 +46,14 @@ pub(super) fn page(status: &Status, lang: Lang, columns: usize) -> String {
             line(zh, en, value);
         }
     }
+    for found in &status.found {
+        let state = match (&found.peer, &found.last_error) {
+            (Some(peer), _) => peer.rsplit('/').next().unwrap_or_default(),
+            (None, Some(error)) => error,
+            (None, None) => lang.pick("正在连接", "dialling"),
+        };
+        line("办公室里找到：", "Found in the office: ", &format!("{} · {state}", found.address));
+    }
     if status.links.iter().any(|link| link.resting && !link.agreed) {
         line("限量：", "Limit: ", lang.pick(PUT_OFF.0, PUT_OFF.1));
     }

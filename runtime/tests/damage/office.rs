@@ -148,6 +148,7 @@ impl Office {
             entropy: daemon::system_entropy(),
             utc_offset_minutes: 480,
             node_bytes_per_day: 0,
+            authority: None,
         };
         let mut opened = daemon::open(data, opening)?;
         opened.watch(data, files, &[]);

@@ -41,6 +41,7 @@ pub(crate) async fn misbehave(
         address: target.address.to_string(),
         expect: Expect::Hub,
         identity,
+        registry: enrol::Registry::in_memory(),
         links,
         clock: Clock::system(),
         link_age: LINK_AGE,

@@ -16,7 +16,7 @@ use linli_runtime::ask::{Answer, Ask};
 use linli_runtime::authority::Identity;
 use linli_runtime::daemon::{self, CHINA_OFFSET_MINUTES, Handle, Keys};
 use linli_runtime::dial::{Dial, Dialling, dial};
-use linli_runtime::enrol::{Enrolled, Token, enrol};
+use linli_runtime::enrol::{Enrolled, Registry as EnrolRegistry, Token, enrol};
 use linli_runtime::limits::LINK_AGE;
 use linli_runtime::link::{LinkEvent, Links};
 use linli_runtime::site::{Opening, Standing};
@@ -82,6 +82,7 @@ impl Desk {
             entropy: daemon::system_entropy(),
             utc_offset_minutes: CHINA_OFFSET_MINUTES,
             node_bytes_per_day: 0,
+            authority: None,
         };
         let opened = daemon::open(&data, opening)?;
         let (links, events) = Links::new();
@@ -101,6 +102,7 @@ impl Desk {
             address: address.to_owned(),
             expect: Expect::Hub,
             identity: self.identity.clone(),
+            registry: EnrolRegistry::in_memory(),
             links: self.links.clone(),
             clock: Clock::system(),
             link_age: LINK_AGE,

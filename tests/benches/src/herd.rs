@@ -20,7 +20,7 @@ use linli_runtime::ask::{Answer, Ask};
 use linli_runtime::authority::Identity;
 use linli_runtime::daemon::{self, CHINA_OFFSET_MINUTES, now_millis};
 use linli_runtime::dial::{Dial, dial};
-use linli_runtime::enrol::Enrolled;
+use linli_runtime::enrol::{self, Enrolled};
 use linli_runtime::limits::LINK_AGE;
 use linli_runtime::link::{LinkEvent, LinkSender, Links, SendRefused};
 use linli_runtime::site::{Opening, Site};
@@ -166,6 +166,7 @@ impl Node {
             entropy: daemon::system_entropy(),
             utc_offset_minutes: CHINA_OFFSET_MINUTES,
             node_bytes_per_day: 0,
+            authority: None,
         };
         let site = Site::open(opening, store, now_millis())?;
         Ok(Self { site, me, senders: BTreeMap::new(), waiting: Vec::new() })
@@ -263,8 +264,8 @@ impl Node {
 }
 
 fn plan(address: String, identity: watch::Receiver<Arc<Identity>>, links: Links) -> Dial {
-    let clock = Clock::system();
-    Dial { address, expect: Expect::Hub, identity, links, clock, link_age: LINK_AGE }
+    let (registry, clock) = (enrol::Registry::in_memory(), Clock::system());
+    Dial { address, expect: Expect::Hub, identity, registry, links, clock, link_age: LINK_AGE }
 }
 
 /// As the daemon's.

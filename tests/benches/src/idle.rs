@@ -45,8 +45,9 @@ pub(crate) async fn run(
     for one in enrolled {
         let (keep, identity) = watch::channel(Arc::new(one.identity));
         let (links, clock, link_age) = (links.clone(), Clock::system(), LINK_AGE);
-        let expect = Expect::Hub;
-        let dial = dial(Dial { address: one.hub, expect, identity, links, clock, link_age });
+        let (expect, registry) = (Expect::Hub, linli_runtime::enrol::Registry::in_memory());
+        let dial =
+            dial(Dial { address: one.hub, expect, identity, registry, links, clock, link_age });
         dialled.push((dial, keep));
     }
     let mut senders: Vec<(linli_runtime::link::LinkId, LinkSender)> = Vec::new();

@@ -75,6 +75,7 @@ fn opening() -> anyhow::Result<Opening> {
         entropy: daemon::system_entropy(),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,
         node_bytes_per_day: 0,
+        authority: None,
     })
 }
 

@@ -255,6 +255,7 @@ impl Machine {
             },
             utc_offset_minutes: 480,
             node_bytes_per_day: self.node_bytes_per_day,
+            authority: None,
         };
         let wall_ms = self.wall_ms(now_ms);
         let site = Site::open(opening, store, wall_ms).map_err(|error| match error {

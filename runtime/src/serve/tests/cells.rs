@@ -76,6 +76,7 @@ pub(super) fn machine(
         entropy: daemon::system_entropy(),
         utc_offset_minutes: CHINA_OFFSET_MINUTES,
         node_bytes_per_day: 0,
+        authority: None,
     };
     daemon::spawn(Site::open(opening, store, now_millis()).unwrap(), events, None).unwrap()
 }

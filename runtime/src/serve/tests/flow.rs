@@ -30,6 +30,7 @@ async fn nothing_is_lost_while_links_replace_one_another() {
         address: street.address(),
         expect: Expect::Hub,
         identity: fixed(enrolled.identity),
+        registry: crate::enrol::Registry::in_memory(),
         links,
         clock: street.clock(),
         link_age: Duration::from_millis(20),

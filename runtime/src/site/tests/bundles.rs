@@ -22,8 +22,12 @@ fn desks() -> Vec<TestSite> {
 }
 
 fn opened(site: &mut TestSite, reader: Option<&str>) -> BundleOpened {
+    opened_since(site, reader, None)
+}
+
+fn opened_since(site: &mut TestSite, reader: Option<&str>, since: Option<&str>) -> BundleOpened {
     let reader = reader.map(|name| MachineId::parse(name).expect("slug"));
-    match site.ask(Ask::BundleOpen { reader }) {
+    match site.ask(Ask::BundleOpen { reader, since: since.map(str::to_owned) }) {
         Answer::BundleOpened(opened) => opened,
         other => panic!("{other:?}"),
     }
@@ -56,6 +60,16 @@ fn take(site: &mut TestSite, from: &str, batch: &Batch) -> BundleTaken {
 }
 
 fn close(site: &mut TestSite, from: &str, opened: &BundleOpened, whole: bool) -> (bool, bool) {
+    close_telling(site, from, opened, whole).0
+}
+
+/// As [`close`], with the number of changes that were left out.
+fn close_telling(
+    site: &mut TestSite,
+    from: &str,
+    opened: &BundleOpened,
+    whole: bool,
+) -> ((bool, bool), u64) {
     let me = site.me().clone();
     let said = opened.said.iter().find(|said| said.to.as_ref() == Some(&me)).expect("known");
     let spaces = opened.stretches.iter().filter(|_| whole).map(|it| it.space.clone());
@@ -69,7 +83,8 @@ fn close(site: &mut TestSite, from: &str, opened: &BundleOpened, whole: bool) ->
     site.end_turn().expect("commits");
     let Answer::BundleClosed { spaces } = answer else { panic!("{answer:?}") };
     assert_eq!(spaces.len(), 3);
-    (spaces.iter().all(|it| it.complete), spaces.iter().all(|it| it.agreed))
+    let stands = (spaces.iter().all(|it| it.complete), spaces.iter().all(|it| it.agreed));
+    (stands, spaces.iter().map(|it| it.left_out).sum())
 }
 
 #[test]
@@ -149,10 +164,11 @@ fn a_bundle_of_a_stranger_is_not_taken_and_hubs_make_none() {
         assert_eq!(trouble.code, "foreign-bundle", "{stranger}");
     }
     assert_eq!(desks[1].held(&batch.space), before);
-    let unknown = desks[0].ask(Ask::BundleOpen { reader: MachineId::parse("nobody").ok() });
+    let unknown =
+        desks[0].ask(Ask::BundleOpen { reader: MachineId::parse("nobody").ok(), since: None });
     assert!(matches!(unknown, Answer::Trouble(trouble) if trouble.code == "no-such-device"));
     let mut hub = open("d/s/-/hub", None, 1);
-    let answer = hub.ask(Ask::BundleOpen { reader: None });
+    let answer = hub.ask(Ask::BundleOpen { reader: None, since: None });
     assert!(matches!(answer, Answer::Trouble(trouble) if trouble.code == "not-here"));
 }
 
@@ -168,4 +184,66 @@ fn a_bundle_that_was_cut_short_draws_no_conclusion_and_is_taken_again() {
         take(&mut desks[1], "d/s/c/a", batch);
     }
     assert_eq!(close(&mut desks[1], "d/s/c/a", &told, true), (true, false));
+}
+
+#[test]
+fn a_bundle_since_a_day_skips_nothing_in_silence_and_a_whole_one_fills_the_gap() {
+    const DAY_MS: u64 = 24 * 3_600 * 1_000;
+    let mut desks = desks();
+    let place = Space::Open(community());
+    let old = desks[0].held(&place).head;
+    // 2026-02-02, 10:40 in the office: the day of what is old. Then a week later.
+    desks[0].set_now(NOW_MS + 7 * DAY_MS);
+    assert_eq!(desks[0].today(), "2026-02-09");
+    for title in ["一周后", "又一件"] {
+        written(add(&mut desks[0], "issue", json!({"title": title})));
+    }
+    desks[0].end_turn().expect("commits");
+    let late = opened_since(&mut desks[0], None, Some("2026-02-04"));
+    let carried = batches(&mut desks[0], &late);
+    let told = late.stretches.iter().find(|it| it.space == place).expect("open");
+    assert_eq!((told.after, told.until), (old, old + 2), "what was stored since, and no more");
+    let all = opened_since(&mut desks[0], None, Some("2026-02-02"));
+    assert!(all.stretches.iter().all(|it| it.after == 0), "from before there were marks");
+
+    // The reader lacks what is older: it takes what it can, and its cursor stays.
+    let before = desks[1].books().cursor(&peer("d/s/c/a"), &place);
+    let taken: usize = carried.iter().map(|one| take(&mut desks[1], "d/s/c/a", one).taken).sum();
+    assert_eq!(taken, 2, "new entries need nothing older");
+    let (stands, left_out) = close_telling(&mut desks[1], "d/s/c/a", &late, true);
+    assert_eq!(stands, (false, false), "it is not whole");
+    let begun = late.stretches.iter().filter(|it| it.space.community().is_some());
+    let begun: u64 = begun.map(|it| it.after).sum();
+    assert!(left_out == begun && begun > old, "and says how much was left out: {left_out}");
+    assert_eq!(desks[1].books().cursor(&peer("d/s/c/a"), &place), before);
+    let whole = opened(&mut desks[0], None);
+    for batch in batches(&mut desks[0], &whole) {
+        take(&mut desks[1], "d/s/c/a", &batch);
+    }
+    let (stands, left_out) = close_telling(&mut desks[1], "d/s/c/a", &whole, true);
+    assert_eq!((stands, left_out), ((true, true), 0));
+    assert_eq!(desks[0].held(&place).digest, desks[1].held(&place).digest);
+
+    // From here on one since a day joins, and moves the cursor.
+    desks[0].set_now(NOW_MS + 14 * DAY_MS);
+    written(add(&mut desks[1], "issue", json!({"title": "自己的"})));
+    desks[1].end_turn().expect("commits");
+    written(add(&mut desks[0], "issue", json!({"title": "两周后"})));
+    desks[0].end_turn().expect("commits");
+    let later = opened_since(&mut desks[0], None, Some("2026-02-16"));
+    for batch in batches(&mut desks[0], &later) {
+        assert_eq!(take(&mut desks[1], "d/s/c/a", &batch).taken, 1);
+    }
+    assert_eq!(close_telling(&mut desks[1], "d/s/c/a", &later, true), ((true, false), 0));
+    let head = desks[0].held(&place).head;
+    let read = desks[1].books().cursor(&peer("d/s/c/a"), &place).expect("it has read");
+    assert_eq!(read.seq, head);
+    for wrong in ["2026-02-17", "2026-2-1", "gestern", "2026-02-30"] {
+        let ask = Ask::BundleOpen { reader: None, since: Some(wrong.to_owned()) };
+        let answer = desks[0].ask(ask);
+        assert!(
+            matches!(&answer, Answer::Trouble(trouble) if trouble.code == "bad-day"),
+            "{wrong}"
+        );
+    }
 }

@@ -53,6 +53,7 @@ fn open_as(
         }),
         utc_offset_minutes: 480,
         node_bytes_per_day: 0,
+        authority: None,
     };
     Site::open(opening, store, NOW_MS).expect("opens")
 }
@@ -309,4 +310,36 @@ fn with_every_desk_lost_the_sheets_bring_a_new_one_in() {
     let rows = devices(&mut sites[1]);
     let own = rows.iter().find(|row| row.machine == "d").expect("a row");
     assert_eq!(own.by.as_deref(), Some("recovery-sheets"));
+}
+
+#[test]
+fn who_was_removed_is_shut_out_by_who_is_listed_until_it_is_let_in_again() {
+    let mut sites = community_of(&["b", "c"]);
+    let shut_out = |site: &TestSite| -> Vec<String> {
+        site.shut_out().iter().map(ToString::to_string).collect()
+    };
+    assert!(sites.iter().all(|site| site.shut_out().is_empty()));
+    // Side by side, so that either removal counts.
+    assert!(matches!(remove(&mut sites[1], "c"), Answer::Removed { .. }));
+    meet_but(&mut sites, 3);
+    assert_eq!([&sites[1], &sites[2]].map(shut_out), [["d/s/c/c"], ["d/s/c/c"]]);
+    assert!(shut_out(&sites[HUB]).is_empty(), "a hub goes by its own list");
+    assert!(matches!(remove(&mut sites[3], "a"), Answer::Removed { .. }));
+    meet(&mut sites);
+    assert_eq!(shut_out(&sites[2]), ["d/s/c/a", "d/s/c/c"]);
+    for at in [1, 3] {
+        assert!(list(&mut sites[at]).removed && shut_out(&sites[at]).is_empty(), "no say any more");
+    }
+    let code = status(&mut sites[1]).code.expect("it waits again");
+    let again = sites[2].ask(Ask::Approve { machine: "a".to_owned(), code });
+    assert!(matches!(again, Answer::Approved { .. }), "{again:?}");
+    meet(&mut sites);
+    assert_eq!([&sites[1], &sites[2]].map(shut_out), [["d/s/c/c"], ["d/s/c/c"]]);
+}
+
+/// Everybody syncs with the hub but one desk.
+fn meet_but(sites: &mut [TestSite], away: usize) {
+    let links: Vec<(usize, usize)> =
+        (1..sites.len()).filter(|at| *at != away).map(|at| (HUB, at)).collect();
+    settle(sites, &links);
 }

@@ -7,6 +7,7 @@
 mod attackers;
 mod backups;
 mod definitions;
+mod discovery;
 mod disks;
 mod duty_turn;
 mod erasure;
@@ -17,6 +18,7 @@ mod network_cut;
 mod newcomer;
 mod refusal;
 mod second_desk;
+mod shut_out;
 mod sixty_issues;
 mod stick;
 mod traces;

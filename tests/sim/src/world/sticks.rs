@@ -81,7 +81,8 @@ impl World {
         let Some(site) = &mut self.machines[desk].site else { return };
         let reader = reader.map(|reader| reader.machine.clone());
         // A desk that it does not know yet is answered with trouble: then nothing is made.
-        let Answer::BundleOpened(opened) = site.ask(Ask::BundleOpen { reader: reader.clone() })
+        let Answer::BundleOpened(opened) =
+            site.ask(Ask::BundleOpen { reader: reader.clone(), since: None })
         else {
             return;
         };

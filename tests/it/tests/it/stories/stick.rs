@@ -128,31 +128,55 @@ fn a_damaged_cut_or_foreign_file_is_refused_whole_and_says_what_to_do() {
     assert_eq!(told_by(&occupied)["code"], json!("occupied"));
     assert_eq!(std::fs::read(stick.file("good")).unwrap(), good, "and the file is kept");
     assert_eq!(stick.import(&second, "good")["complete"], json!(true));
+
+    // Everything was stored today, so a file since today is whole; one since a day to come is none.
+    first.add("issue", issue("今天的", "13800000002")).unwrap();
+    let today = stick.export_with(&first, "today", &["--since", &today()]);
+    assert!(today["changes"].as_u64() > Some(2), "{today}");
+    assert_eq!(stick.import(&second, "today")["complete"], json!(true));
+    let file = stick.file("never");
+    let never = command(&first, &["bundle", "export", text(&file), "--since", "2999-01-01"]);
+    assert_eq!(told_by(&never)["code"], json!("bad-day"));
+    assert!(!never.status.success() && !file.exists());
+}
+
+/// This day where the desks are.
+fn today() -> String {
+    let seconds = linli_runtime::daemon::now_millis() / 1_000;
+    let local =
+        linli_runtime::daemon::local_time(seconds, linli_runtime::daemon::CHINA_OFFSET_MINUTES);
+    local[..10].to_owned()
 }
 
 /// A folder that is carried about.
-struct Stick {
+pub(super) struct Stick {
     dir: PathBuf,
 }
 
 impl Stick {
+    pub(super) fn below(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.dir.join(format!("交换-{name}"))
     }
 
-    fn export(&self, desk: &Daemon, name: &str, reader: Option<&str>) -> Json {
-        let file = self.file(name);
-        let mut arguments = vec!["bundle", "export", text(&file)];
-        arguments.extend(reader.map(|_| "--for"));
-        arguments.extend(reader);
-        done(&command(desk, &arguments))
+    pub(super) fn export(&self, desk: &Daemon, name: &str, reader: Option<&str>) -> Json {
+        let reader: Vec<&str> = reader.into_iter().flat_map(|name| ["--for", name]).collect();
+        self.export_with(desk, name, &reader)
     }
 
-    fn import(&self, desk: &Daemon, name: &str) -> Json {
+    fn export_with(&self, desk: &Daemon, name: &str, flags: &[&str]) -> Json {
+        let file = self.file(name);
+        done(&command(desk, &[&["bundle", "export", text(&file)], flags].concat()))
+    }
+
+    pub(super) fn import(&self, desk: &Daemon, name: &str) -> Json {
         done(&command(desk, &["bundle", "import", text(&self.file(name))]))
     }
 
-    fn refused(&self, desk: &Daemon, name: &str) -> Json {
+    pub(super) fn refused(&self, desk: &Daemon, name: &str) -> Json {
         let output = command(desk, &["bundle", "import", text(&self.file(name))]);
         assert!(!output.status.success(), "{name} was taken: {output:?}");
         told_by(&output)
