@@ -6,6 +6,7 @@
 
 mod attackers;
 mod backups;
+mod canaries;
 mod definitions;
 mod disks;
 mod duty_turn;
