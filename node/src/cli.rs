@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use linli_domain::id::{EntryId, MachineId};
-use linli_runtime::terminal::{BackupFlags, Common, FigureFlags, at_most_a_page};
+use linli_runtime::terminal::{BackupFlags, Common, FigureFlags, RefusalsCommand, at_most_a_page};
 
 /// 邻里：社区办公电脑上的台账 | Linli: the ledgers on a community's office machine
 #[derive(Debug, Parser)]
@@ -93,8 +93,12 @@ pub(crate) enum Command {
     Figures(FigureFlags),
     /// 两处同时改过、内容不一致的地方 | What was written apart and disagrees
     Conflicts,
-    /// 被拒收的变更和原因 | Changes that were refused, and why
-    Refused,
+    /// 被拒收的变更：列出、导出、重新审核 | Changes that were refused: listed, exported, judged again
+    #[command(alias = "refused")]
+    Refusals {
+        #[command(subcommand)]
+        command: Option<RefusalsCommand>,
+    },
     /// 本机状况：连接、未送达、核对码 | How this machine stands: links, unsent changes, code
     Status,
     /// 本社区的电脑 | Machines of this community

@@ -9,6 +9,7 @@ mod keys;
 mod news;
 mod notes;
 mod quota;
+mod refused;
 mod rows;
 mod trouble;
 
@@ -35,6 +36,7 @@ pub(crate) use keys::TARGET as ERASURE_TARGET;
 pub(crate) use notes::{EPOCH as EPOCH_NOTE, RESTORED as RESTORED_NOTE};
 pub use notes::{RefusedHere, RefusedThere};
 pub use quota::TakenToday;
+pub use refused::JudgedAgain;
 pub use rows::Row;
 pub use trouble::BooksTrouble;
 
@@ -435,6 +437,10 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
 
     fn note_refused_by(&mut self, peer: &PeerName, space: &Space, hash: ChangeHash, reason: &str) {
         self.write_refused_by(peer, space, hash, reason);
+    }
+
+    fn keep_refused_by(&mut self, peer: &PeerName, space: &Space, still: &BTreeSet<ChangeHash>) {
+        self.keep_refused_by_only(peer, space, still);
     }
 
     fn note_other_life(&mut self, peer: &PeerName, whose: Whose) {

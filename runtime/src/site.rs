@@ -15,6 +15,7 @@ mod erasures;
 mod figures;
 mod members;
 mod packs;
+mod refusals;
 mod restored;
 mod room;
 mod writes;
@@ -261,6 +262,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             self.heard.insert(peer.clone(), self.books.now_millis());
         }
         self.books.second_passes();
+        self.books.give_up_old();
         self.look_for_room();
         self.step(Event::Tick);
         self.meet_again();

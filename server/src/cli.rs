@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use linli_domain::id::{CommunityId, DistrictId, EntryId, MachineId, PeerName, StreetId};
-use linli_runtime::terminal::{BackupFlags, Common, FigureFlags, at_most_a_page};
+use linli_runtime::terminal::{BackupFlags, Common, FigureFlags, RefusalsCommand, at_most_a_page};
 
 /// 邻里：街道平台 | Linli: the hub of a street office
 #[derive(Debug, Parser)]
@@ -85,8 +85,12 @@ pub(crate) enum Command {
     },
     /// 平台状况 | How the hub stands
     Status,
-    /// 被拒收的变更和原因 | Changes that were refused, and why
-    Refused,
+    /// 被拒收的变更：列出、导出、重新审核 | Changes that were refused: listed, exported, judged again
+    #[command(alias = "refused")]
+    Refusals {
+        #[command(subcommand)]
+        command: Option<RefusalsCommand>,
+    },
     /// 全部台账，或一本台账的字段与流转 | All kinds of ledgers, or the fields and steps of one
     Kinds {
         /// 台账代号 | The kind of ledger

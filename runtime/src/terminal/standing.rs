@@ -35,7 +35,7 @@ pub(super) fn page(status: &Status, lang: Lang, columns: usize) -> String {
     }
     line("未送达：", "Unsent: ", &status.unsent.to_string());
     if status.refused > 0 {
-        line("被拒收：", "Refused: ", &format!("{} (refused)", status.refused));
+        line("被拒收：", "Refused: ", &format!("{} (refusals)", status.refused));
     }
     for (zh, en, value) in [
         ("上次成功同步：", "Last success: ", &status.last_success),

@@ -17,6 +17,7 @@ mod mishaps;
 mod network_cut;
 mod newcomer;
 mod refusal;
+mod refusals;
 mod second_desk;
 mod sixty_issues;
 mod stick;
