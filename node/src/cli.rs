@@ -26,6 +26,9 @@ pub(crate) enum Command {
         /// 本机在社区里的名字，如 desk-a | This machine's name within the community, such as desk-a
         #[arg(long, value_name = "NAME", value_parser = MachineId::parse)]
         name: MachineId,
+        /// 本机已加入过：换一个名字重新登记，台账都保留 | Enrols this machine anew under another name; its ledgers stay
+        #[arg(long)]
+        anew: bool,
     },
     /// 运行本机的服务，直到 Ctrl-C | Runs this machine's daemon until Ctrl-C
     Serve {

@@ -27,7 +27,7 @@ pub(crate) const LAYOUT: Layout = Layout {
 /// Does what a command says.
 pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> {
     let ask = match command {
-        Command::Enrol { token, name } => return enrol::run(terminal, &token, &name),
+        Command::Enrol { token, name, anew } => return enrol::run(terminal, &token, &name, anew),
         Command::ImportJson { file, dry_run } => return import::run(terminal, &file, dry_run),
         Command::ExportJson { kinds, out } => return export::run(terminal, &kinds, out.as_deref()),
         Command::Kinds { kind: Some(kind) } => return terminal.show_kind(&kind),

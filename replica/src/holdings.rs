@@ -93,7 +93,8 @@ pub trait Holdings {
     fn keep_refused_by(&mut self, peer: &PeerName, space: &Space, still: &BTreeSet<ChangeHash>);
     /// A peer that says hello knows another journal under this epoch than the one there is: two
     /// machines run on copies of one disk, or an old copy was put back unnoticed.
-    fn note_other_life(&mut self, peer: &PeerName, whose: Whose);
+    /// True where the link must end for it.
+    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) -> bool;
     /// Machines whose changes may be accepted in a space.
     fn authors(&self, space: &Space) -> Vec<AuthorGrant>;
     /// Takes grants from a hub.

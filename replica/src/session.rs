@@ -126,7 +126,6 @@ impl Session {
         let ours = holdings.held(&self.space);
         self.peer_held = Some(told.held);
         self.refused_by_peer = told.refused;
-        self.look_for_other_lives(peer_epoch, told, holdings);
         // It has taken what it refused before, or we do not know what it refuses: comparing tells.
         let judges_otherwise = told.refused != holdings.refused_by(&self.peer, &self.space);
         if self.agrees(holdings) {
@@ -161,27 +160,30 @@ impl Session {
         self.heard_last = told.head == 0;
     }
 
-    /// Whether one of the two was read further, or otherwise, than its journal goes. An epoch is
-    /// drawn anew where a journal was found set back, so it cannot have been.
-    fn look_for_other_lives(
+    /// Notes whether one of the two was read further, or otherwise, than its journal goes; true where
+    /// the link must end for it. An epoch is drawn anew where a journal was found set back, so it
+    /// cannot have been.
+    pub(crate) fn look_for_other_lives(
         &self,
         peer_epoch: EpochId,
         told: &SpaceState,
         holdings: &mut dyn Holdings,
-    ) {
+    ) -> bool {
+        let mut ends = false;
         if let Some(cursor) = told.cursor.filter(|cursor| cursor.epoch == holdings.epoch())
             && cursor.seq > 0
             && holdings.chain_at(&self.space, cursor.seq) != Some(cursor.chain)
         {
-            holdings.note_other_life(&self.peer, Whose::Ours);
+            ends |= holdings.note_other_life(&self.peer, Whose::Ours);
         }
         let read = holdings.cursor(&self.peer, &self.space);
         if let Some(cursor) = read.filter(|cursor| cursor.epoch == peer_epoch) {
             let other_end = told.head == cursor.seq && told.chain != cursor.chain;
             if told.head < cursor.seq || other_end {
-                holdings.note_other_life(&self.peer, Whose::Theirs);
+                ends |= holdings.note_other_life(&self.peer, Whose::Theirs);
             }
         }
+        ends
     }
 
     /// Sends what is new, as far as the window allows.

@@ -155,8 +155,9 @@ impl Holdings for Memory {
             listed.retain(|hash| still.contains(hash));
         }
     }
-    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) {
+    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) -> bool {
         self.other_lives.insert((peer.clone(), whose));
+        false
     }
     fn authors(&self, _: &Space) -> Vec<AuthorGrant> {
         Vec::new()

@@ -270,6 +270,11 @@ pub enum Ask {
     },
     /// Hub: enrolled machines with link state.
     Nodes {},
+    /// Hub: of two machines that go on under one name, the next one to call is the one to go on with.
+    AcceptLife {
+        /// Full name of the machine: `district/street/community/machine`.
+        machine: String,
+    },
     /// Hub: shuts a machine out.
     Revoke {
         /// Full name of the machine: `district/street/community/machine`.

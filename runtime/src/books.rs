@@ -6,6 +6,7 @@
 
 mod admit;
 mod keys;
+mod lives;
 mod news;
 mod notes;
 mod quota;
@@ -63,6 +64,8 @@ pub struct Books<D: Disk, V: Views> {
     acked_dirty: BTreeSet<(PeerName, Space)>,
     /// Peers' changes refused here, and ours refused by peers.
     refusals: notes::Refusals,
+    /// Machines that are there twice.
+    lives: lives::Lives,
     /// What desks have handed over today.
     quotas: quota::Quotas,
     /// Spaces of a restored store in which no peer was met yet.
@@ -127,6 +130,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             acked: BTreeMap::new(),
             acked_dirty: BTreeSet::new(),
             refusals: notes::Refusals::default(),
+            lives: lives::Lives::default(),
             quotas: quota::Quotas::new(node_bytes_per_day),
             unmet: BTreeSet::new(),
             touched: IndexMap::new(),
@@ -144,6 +148,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             books.spaces.entry(space).or_default().head = head;
         }
         books.load_cursors();
+        books.load_lives();
         books.load_intakes();
         books
     }
@@ -443,12 +448,13 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
         self.keep_refused_by_only(peer, space, still);
     }
 
-    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) {
+    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) -> bool {
         let trouble = BooksTrouble::OtherLife { peer: peer.clone(), whose };
         // Once for all spaces of a hello.
         if self.troubles.last() != Some(&trouble) {
             self.troubles.push(trouble);
         }
+        self.note_life(peer, whose)
     }
 
     fn authors(&self, space: &Space) -> Vec<AuthorGrant> {

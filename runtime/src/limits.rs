@@ -117,6 +117,9 @@ pub const REFUSED_KEPT_MAX: usize = 1_000;
 pub const REFUSED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Days for which they are kept: a quarter in which somebody comes to look.
 pub const REFUSED_BYTES_DAYS: u64 = 90;
+/// Days for which a hub's status tells of a second machine that has called under a name: who has not
+/// called for a month is enrolled anew or gone.
+pub const DOUBLED_TOLD_DAYS: u64 = 30;
 /// Bytes of refused changes in one answer, which holds them in base64: with the largest change on
 /// top 6 MB of the 32 that an answer may have.
 pub const REFUSED_PAGE_BYTES: usize = 4 * 1024 * 1024;

@@ -77,6 +77,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
     },
+    /// 两台电脑同名时，改为接收另一台 | Of two machines under one name, goes on with the other
+    Accept {
+        /// 全名：区/街道/社区/电脑，见 status | Full name: district/street/community/machine; see status
+        #[arg(value_name = "NAME", value_parser = PeerName::parse)]
+        machine: PeerName,
+    },
     /// 停用一台电脑 | Shuts a machine out
     Revoke {
         /// 全名：区/街道/社区/电脑，见 nodes | Full name: district/street/community/machine; see nodes

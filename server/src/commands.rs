@@ -56,6 +56,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Dispatch(flags) => dispatch(flags),
         Command::Close { period, community, note } => Ask::Close { period, community, note },
         Command::Revoke { machine } => Ask::Revoke { machine: machine.to_string() },
+        Command::Accept { machine } => Ask::AcceptLife { machine: machine.to_string() },
         Command::Status => Ask::Status {},
         Command::Refusals { command } => return terminal.refusals(command),
         Command::Kinds { kind: None } => Ask::Kinds {},

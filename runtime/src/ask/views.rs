@@ -50,6 +50,13 @@ pub struct Status {
     /// Erased entries whose text may still lie in this machine's files; it frees them by itself.
     #[serde(default)]
     pub unclean: u64,
+    /// Another machine goes on under this one's name: the hub that said so. It takes nothing of this
+    /// machine until it is enrolled anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_life: Option<String>,
+    /// Hub: machines of which a second one has called under the same name, with the local time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubled: Vec<(String, String)>,
     /// Bytes left on the disk, while they are too few to take anything.
     #[serde(default)]
     pub free_bytes: Option<u64>,

@@ -68,6 +68,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             Ask::Refused { max } => Ok(Answer::Refused { refused: self.refused(max) }),
             Ask::RefusedBytes { after } => Ok(self.refused_bytes(after)),
             Ask::JudgeAgain { change } => self.judge_again(change.as_deref()),
+            Ask::AcceptLife { machine } => self.accept_life(&machine),
             Ask::Devices {} => Ok(Answer::Devices { devices: self.devices() }),
             Ask::Approve { machine, code } => {
                 self.approve(&machine, &code).map(|ring_code| Answer::Approved { ring_code })
@@ -278,6 +279,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             unclean: self.books.unclean() as u64,
             audit: self.audit_view(),
             free_bytes: self.short_of_room(),
+            second_life: self.books.second_life().map(ToString::to_string),
+            doubled: self.doubled(),
             ..Status::default()
         }
     }

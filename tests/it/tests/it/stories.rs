@@ -7,6 +7,7 @@
 mod attackers;
 mod backups;
 mod canaries;
+mod copies;
 mod definitions;
 mod disks;
 mod duty_turn;
