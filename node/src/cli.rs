@@ -97,7 +97,7 @@ pub(crate) enum Command {
     /// 两处同时改过、内容不一致的地方 | What was written apart and disagrees
     Conflicts,
     /// 被拒收的变更：列出、导出、重新审核 | Changes that were refused: listed, exported, judged again
-    #[command(alias = "refused")]
+    #[command(visible_alias = "refused")]
     Refusals {
         #[command(subcommand)]
         command: Option<RefusalsCommand>,

@@ -92,7 +92,7 @@ pub(crate) enum Command {
     /// 平台状况 | How the hub stands
     Status,
     /// 被拒收的变更：列出、导出、重新审核 | Changes that were refused: listed, exported, judged again
-    #[command(alias = "refused")]
+    #[command(visible_alias = "refused")]
     Refusals {
         #[command(subcommand)]
         command: Option<RefusalsCommand>,
