@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use linli_domain::id::{EntryId, MachineId};
-use linli_runtime::terminal::{BackupFlags, Common, FigureFlags, at_most_a_page};
+use linli_runtime::terminal::{BackupFlags, Common, FigureFlags, RefusalsCommand, at_most_a_page};
 
 /// 邻里：社区办公电脑上的台账 | Linli: the ledgers on a community's office machine
 #[derive(Debug, Parser)]
@@ -26,6 +26,9 @@ pub(crate) enum Command {
         /// 本机在社区里的名字，如 desk-a | This machine's name within the community, such as desk-a
         #[arg(long, value_name = "NAME", value_parser = MachineId::parse)]
         name: MachineId,
+        /// 本机已加入过：换一个名字重新登记，台账都保留 | Enrols this machine anew under another name; its ledgers stay
+        #[arg(long)]
+        anew: bool,
     },
     /// 运行本机的服务，直到 Ctrl-C | Runs this machine's daemon until Ctrl-C
     Serve {
@@ -93,8 +96,12 @@ pub(crate) enum Command {
     Figures(FigureFlags),
     /// 两处同时改过、内容不一致的地方 | What was written apart and disagrees
     Conflicts,
-    /// 被拒收的变更和原因 | Changes that were refused, and why
-    Refused,
+    /// 被拒收的变更：列出、导出、重新审核 | Changes that were refused: listed, exported, judged again
+    #[command(visible_alias = "refused")]
+    Refusals {
+        #[command(subcommand)]
+        command: Option<RefusalsCommand>,
+    },
     /// 本机状况：连接、未送达、核对码 | How this machine stands: links, unsent changes, code
     Status,
     /// 本社区的电脑 | Machines of this community

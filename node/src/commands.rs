@@ -7,7 +7,7 @@ use linli_runtime::terminal::Terminal;
 use crate::cli::{Command, DevicesCommand, RecoveryCommand, StepFlags};
 use crate::{bundle, enrol, export, fields, import, recovery};
 
-/// Conflicts and refusals shown at most.
+/// Conflicts shown at most.
 const LISTED_MAX: usize = 200;
 
 /// A node's data folder, for its backups.
@@ -27,7 +27,7 @@ pub(crate) const LAYOUT: Layout = Layout {
 /// Does what a command says.
 pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> {
     let ask = match command {
-        Command::Enrol { token, name } => return enrol::run(terminal, &token, &name),
+        Command::Enrol { token, name, anew } => return enrol::run(terminal, &token, &name, anew),
         Command::ImportJson { file, dry_run } => return import::run(terminal, &file, dry_run),
         Command::ExportJson { kinds, out } => return export::run(terminal, &kinds, out.as_deref()),
         Command::Kinds { kind: Some(kind) } => return terminal.show_kind(&kind),
@@ -53,7 +53,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Show { entry, reason } => Ask::Show { community: None, entry, reason },
         Command::Find { words, max } => Ask::Find { text: words.join(" "), max },
         Command::Conflicts => Ask::Conflicts { max: LISTED_MAX },
-        Command::Refused => Ask::Refused { max: LISTED_MAX },
+        Command::Refusals { command } => return terminal.refusals(command),
         Command::Status => Ask::Status {},
         Command::Erasures => Ask::Erasures { max: PAGE_MAX },
         Command::Devices { command: None } => Ask::Devices {},

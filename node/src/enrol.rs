@@ -1,18 +1,24 @@
 //! `linli-node enrol`: joins a community, and leaves a data folder that `serve` can run on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use linli_domain::id::MachineId;
-use linli_runtime::ask::Trouble;
+use linli_runtime::ask::{Ask, Trouble};
 use linli_runtime::daemon::Keys;
 use linli_runtime::enrol::{EnrolError, Token, enrol};
+use linli_runtime::local_api::AskClient;
 use linli_runtime::terminal::{Terminal, waiting};
 use linli_runtime::tls::{Clock, ConnectError};
 
 use crate::{config, serve};
 
 /// Uses an invitation, makes the keys and writes the first settings.
-pub(crate) fn run(terminal: &Terminal, token: &str, name: &MachineId) -> Result<(), Trouble> {
+pub(crate) fn run(
+    terminal: &Terminal,
+    token: &str,
+    name: &MachineId,
+    anew: bool,
+) -> Result<(), Trouble> {
     let data = &terminal.data;
     let token = Token::parse(token).map_err(|error| Trouble {
         code: "bad-token".into(),
@@ -23,12 +29,19 @@ pub(crate) fn run(terminal: &Terminal, token: &str, name: &MachineId) -> Result<
         .enable_all()
         .build()
         .map_err(|error| plain("runtime", &error))?;
-    let dir = serve::identity_dir(data);
+    let place = serve::identity_dir(data);
+    let dir = if anew { fresh_place(terminal, &place)? } else { place.clone() };
     let enrolled = waiting(terminal.lang.pick("正在加入", "joining"), || {
         runtime.block_on(enrol(&token, name, &dir, &Clock::system()))
     })
     .map_err(|error| trouble(&error))?;
 
+    if anew {
+        // The old identity and machine key stay beside the new ones: they are another machine's.
+        put_aside(&place).map_err(|error| plain("file", &error))?;
+        put_aside(&data.join("keys").join("device")).map_err(|error| plain("file", &error))?;
+        std::fs::rename(&dir, &place).map_err(|error| plain("file", &error))?;
+    }
     let keys = Keys::below(data);
     keys.device().map_err(|error| plain("keys", &error))?;
     // A ledger that was restored without its keys must get them back, not a second ring.
@@ -49,6 +62,34 @@ pub(crate) fn run(terminal: &Terminal, token: &str, name: &MachineId) -> Result<
         return terminal.print(&format!("{told}\n"));
     }
     terminal.print(&farewell(terminal, &peer.to_string(), founding, data))
+}
+
+/// Where the new identity of a machine that has one is made, before it takes the old one's place. A
+/// daemon that runs would go on under the old name.
+fn fresh_place(terminal: &Terminal, place: &Path) -> Result<PathBuf, Trouble> {
+    if !place.exists() {
+        return Err(Trouble {
+            code: "not-enrolled".into(),
+            zh: "本机还没有加入过社区，请去掉 --anew。".into(),
+            en: "This machine was never enrolled; leave out --anew.".into(),
+        });
+    }
+    let runs = AskClient::find(&terminal.data).is_ok_and(|it| it.ask(&Ask::Status {}).is_ok());
+    if runs {
+        return Err(Trouble {
+            code: "running".into(),
+            zh: "本机的服务正在运行。请先停止它，再重新登记。".into(),
+            en: "The daemon of this machine runs. Stop it first, then enrol anew.".into(),
+        });
+    }
+    Ok(place.with_extension("new"))
+}
+
+/// Gives a file or folder a name that says that it is of before.
+fn put_aside(path: &Path) -> std::io::Result<()> {
+    let aside = (1..).map(|nth| path.with_extension(format!("before-{nth}")));
+    let free = aside.into_iter().find(|aside| !aside.exists()).expect("numbers do not end");
+    std::fs::rename(path, free)
 }
 
 fn farewell(terminal: &Terminal, name: &str, founding: bool, data: &Path) -> String {
@@ -90,7 +131,7 @@ fn trouble(error: &EnrolError) -> Trouble {
     let (code, zh) = match error {
         EnrolError::Already { dir } => (
             "already",
-            format!("本机已经加入过（{}）。要重新加入，请换一个空的数据目录。", dir.display()),
+            format!("本机已经加入过（{}）。要以另一个名字重新登记，请加 --anew。", dir.display()),
         ),
         EnrolError::Connect(ConnectError::Unreachable { address, source }) => {
             ("unreachable", format!("连不上 {address}（{source}）。请检查网络，或向街道核对地址。"))

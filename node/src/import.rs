@@ -9,7 +9,7 @@ use std::path::Path;
 
 use linli_runtime::ask::{Answer, Ask, PAGE_MAX, RecordForm, Trouble};
 use linli_runtime::limits::QUESTION_BYTES_MAX;
-use linli_runtime::local_api::AskClient;
+use linli_runtime::local_api::{AskClient, fault_of};
 use linli_runtime::terminal::{Progress, Terminal};
 
 /// Records of one question may take this much; the rest is the question around them.
@@ -92,8 +92,8 @@ fn not_a_record(error: &serde_json::Error) -> Trouble {
     const FORM: &str = r#"{"kind": …, "fields": {…}, "steps": […]}"#;
     Trouble {
         code: "bad-line".into(),
-        zh: format!("不是一条记录（{error}）。应写成 {FORM}"),
-        en: format!("This is not a record ({error}). It should be {FORM}"),
+        zh: format!("不是一条记录（{}）。应写成 {FORM}", fault_of(error)),
+        en: format!("This is not a record ({}). It should be {FORM}", fault_of(error)),
     }
 }
 
@@ -238,5 +238,7 @@ mod tests {
             "{:?}",
             outcome.refused[1]
         );
+        let told = not_a_record(&serde_json::from_str::<RecordForm>(r#""段干星野""#).unwrap_err());
+        assert!(!told.en.contains("段干星野") && told.en.contains("line 1"), "{}", told.en);
     }
 }

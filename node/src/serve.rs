@@ -50,6 +50,7 @@ pub(crate) async fn run(data: &Path, config: Config, offline: bool) -> anyhow::R
             .map_err(|error| error.trouble("linli-node"))?
     };
     opened.watch(data, LAYOUT, &[]);
+    opened.end_second_lives();
     opened.guard_room(data, config.free_megabytes_min.saturating_mul(MEGABYTE));
 
     let (links, events) = Links::new();

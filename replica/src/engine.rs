@@ -246,6 +246,9 @@ impl Replica {
     }
 }
 
+/// Why a link ends to the later of two machines that go on with copies of one disk.
+pub const OTHER_LIFE: &str = "two machines go on under one name";
+
 const TOO_MUCH: &str = "a frame exceeds its bound";
 
 impl Link {
@@ -274,6 +277,16 @@ fn hear_hello(
     // A space only one side names is no longer, or not yet, shared: it is left alone.
     let named = |space: &Space| hello.spaces.iter().any(|told| told.space == *space);
     state.sessions.retain(|space, _| named(space));
+    // Before anything is noted of this journal, which may not be the one that was read.
+    let mut ends = false;
+    for told in &hello.spaces {
+        if let Some(session) = state.sessions.get(&told.space) {
+            ends |= session.look_for_other_lives(hello.epoch, told, holdings);
+        }
+    }
+    if ends {
+        return Err(OTHER_LIFE);
+    }
     for told in &hello.spaces {
         if let Some(session) = state.sessions.get_mut(&told.space) {
             session.open(hello.epoch, told, holdings);

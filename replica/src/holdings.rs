@@ -4,6 +4,8 @@
 //! waiting for anybody. Whatever is admitted during a turn is made durable before the effects of
 //! that turn leave the machine, so an acknowledgement can only follow the commit.
 
+use std::collections::BTreeSet;
+
 use linli_domain::digest::Digest;
 use linli_domain::gate::Refusal;
 use linli_domain::id::{ChangeHash, EpochId, PeerName, Space};
@@ -87,9 +89,12 @@ pub trait Holdings {
     fn refused_by(&self, peer: &PeerName, space: &Space) -> Digest;
     /// A peer has refused one of our changes for good: list it for its author to see.
     fn note_refused_by(&mut self, peer: &PeerName, space: &Space, hash: ChangeHash, reason: &str);
+    /// A peer refuses these changes of ours still, and holds all others: takes those off the list.
+    fn keep_refused_by(&mut self, peer: &PeerName, space: &Space, still: &BTreeSet<ChangeHash>);
     /// A peer that says hello knows another journal under this epoch than the one there is: two
     /// machines run on copies of one disk, or an old copy was put back unnoticed.
-    fn note_other_life(&mut self, peer: &PeerName, whose: Whose);
+    /// True where the link must end for it.
+    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) -> bool;
     /// Machines whose changes may be accepted in a space.
     fn authors(&self, space: &Space) -> Vec<AuthorGrant>;
     /// Takes grants from a hub.

@@ -34,6 +34,9 @@ pub(crate) struct Session {
     peer_held: Option<Digest>,
     /// Our changes that the peer refuses for good.
     refused_by_peer: Digest,
+    /// What it has refused since a comparison began, where it may hold by now what it refused before:
+    /// it was asked to judge once more.
+    judged_again: Option<BTreeSet<ChangeHash>>,
     /// The peer has said that it has nothing more for now.
     heard_last: bool,
     /// The peer was told that all we hold has been sent.
@@ -76,6 +79,7 @@ impl Session {
             in_flight: VecDeque::new(),
             peer_held: None,
             refused_by_peer,
+            judged_again: None,
             heard_last: false,
             said_last: false,
             repair: BTreeSet::new(),
@@ -122,8 +126,10 @@ impl Session {
         let ours = holdings.held(&self.space);
         self.peer_held = Some(told.held);
         self.refused_by_peer = told.refused;
-        self.look_for_other_lives(peer_epoch, told, holdings);
+        // It has taken what it refused before, or we do not know what it refuses: comparing tells.
+        let judges_otherwise = told.refused != holdings.refused_by(&self.peer, &self.space);
         if self.agrees(holdings) {
+            self.comparison_due = judges_otherwise;
             let cursor = Cursor { epoch: peer_epoch, seq: told.head, chain: told.chain };
             holdings.set_cursor(&self.peer, &self.space, cursor);
             holdings.set_acked(&self.peer, &self.space, ours.head);
@@ -148,33 +154,36 @@ impl Session {
         self.unsure = start.is_none_or(|start| acked < start);
         self.sent = start.unwrap_or(ours.head);
         self.told = start.unwrap_or(0);
-        self.comparison_due = start.is_none();
+        self.comparison_due = start.is_none() || judges_otherwise;
         // Where the peer has read everything we have, there is nothing to wait for from it but
         // what lies behind our own cursor; it will say `last` when it is through.
         self.heard_last = told.head == 0;
     }
 
-    /// Whether one of the two was read further, or otherwise, than its journal goes. An epoch is
-    /// drawn anew where a journal was found set back, so it cannot have been.
-    fn look_for_other_lives(
+    /// Notes whether one of the two was read further, or otherwise, than its journal goes; true where
+    /// the link must end for it. An epoch is drawn anew where a journal was found set back, so it
+    /// cannot have been.
+    pub(crate) fn look_for_other_lives(
         &self,
         peer_epoch: EpochId,
         told: &SpaceState,
         holdings: &mut dyn Holdings,
-    ) {
+    ) -> bool {
+        let mut ends = false;
         if let Some(cursor) = told.cursor.filter(|cursor| cursor.epoch == holdings.epoch())
             && cursor.seq > 0
             && holdings.chain_at(&self.space, cursor.seq) != Some(cursor.chain)
         {
-            holdings.note_other_life(&self.peer, Whose::Ours);
+            ends |= holdings.note_other_life(&self.peer, Whose::Ours);
         }
         let read = holdings.cursor(&self.peer, &self.space);
         if let Some(cursor) = read.filter(|cursor| cursor.epoch == peer_epoch) {
             let other_end = told.head == cursor.seq && told.chain != cursor.chain;
             if told.head < cursor.seq || other_end {
-                holdings.note_other_life(&self.peer, Whose::Theirs);
+                ends |= holdings.note_other_life(&self.peer, Whose::Theirs);
             }
         }
+        ends
     }
 
     /// Sends what is new, as far as the window allows.
@@ -186,6 +195,13 @@ impl Session {
     ) {
         if std::mem::take(&mut self.comparison_due) {
             self.hashes = None;
+            if holdings.refused_by(&self.peer, &self.space) != Digest::default()
+                || self.refused_by_peer != Digest::default()
+            {
+                // Whatever it lacks is offered again, and what it refuses again stays on the list.
+                self.judged_again = Some(BTreeSet::new());
+                self.refused_by_peer = Digest::default();
+            }
             ranges::begin(link, self, holdings, effects);
         }
         if !self.pace.is_free() {
@@ -250,6 +266,9 @@ impl Session {
         if self.agrees(holdings) {
             self.differs_for_ticks = 0;
             self.unsure = false;
+            if let Some(still) = self.judged_again.take() {
+                holdings.keep_refused_by(&self.peer, &self.space, &still);
+            }
             holdings.set_acked(&self.peer, &self.space, held.head);
             self.tell_cursor(link, holdings, effects);
             return;
@@ -341,8 +360,14 @@ impl Session {
             if sent(&refused.hash).is_some() {
                 let reason = &refused.reason;
                 holdings.note_refused_by(&self.peer, &self.space, refused.hash, reason);
-                // From the notes: a change that is offered again is refused again, and counts once.
-                self.refused_by_peer = holdings.refused_by(&self.peer, &self.space);
+                // From a list: a change that is offered again is refused again, and counts once.
+                self.refused_by_peer = match &mut self.judged_again {
+                    Some(again) => {
+                        again.insert(refused.hash);
+                        again.iter().copied().collect()
+                    }
+                    None => holdings.refused_by(&self.peer, &self.space),
+                };
             }
         }
         let again: Vec<u64> = ack.again.iter().filter_map(sent).map(|(_, seq)| *seq).collect();

@@ -150,8 +150,14 @@ impl Holdings for Memory {
     fn note_refused_by(&mut self, peer: &PeerName, _: &Space, hash: ChangeHash, _: &str) {
         self.refused_by.entry(peer.clone()).or_default().insert(hash);
     }
-    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) {
+    fn keep_refused_by(&mut self, peer: &PeerName, _: &Space, still: &BTreeSet<ChangeHash>) {
+        if let Some(listed) = self.refused_by.get_mut(peer) {
+            listed.retain(|hash| still.contains(hash));
+        }
+    }
+    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) -> bool {
         self.other_lives.insert((peer.clone(), whose));
+        false
     }
     fn authors(&self, _: &Space) -> Vec<AuthorGrant> {
         Vec::new()
@@ -365,6 +371,30 @@ fn a_change_refused_twice_counts_once() {
     let begins = |frame: &&Frame| matches!(frame, Frame::Ranges(told) if told.prefix.is_empty());
     let begun = from_left.iter().chain(&from_right).filter(begins).count();
     assert!(begun <= 2, "each side compares once at most, not {begun} times together");
+}
+
+#[test]
+fn what_a_peer_takes_at_last_leaves_the_list_of_its_author_and_the_rest_stays() {
+    let (mut left, mut right) = (side("a", 1), side("b", 2));
+    right.memory.refuses.extend([100, 200, 300]);
+    left.memory.write_all([100, 200, 300, 400]);
+    meet(&mut left, &mut right, 1);
+    assert_eq!(left.memory.refused_by[&right.name].len(), 3);
+    // It judges one of them again, and takes it.
+    right.memory.refuses.remove(&200);
+    let taken = left.memory.log.iter().find(|placed| number(&placed.item) == 200).unwrap();
+    let item = taken.item.clone();
+    right.memory.refused_from.get_mut(&left.name).unwrap().remove(&item.hash);
+    right.memory.push(origin_of(&left.name), item.clone());
+    meet(&mut left, &mut right, 2);
+    let listed = &left.memory.refused_by[&right.name];
+    assert!(listed.len() == 2 && !listed.contains(&item.hash), "{listed:?}");
+    let (from_left, _) = meet(&mut left, &mut right, 3);
+    assert_eq!(from_left.len(), 1, "both know the same again: {from_left:?}");
+    // An author that has lost its list hears of it again.
+    left.memory.refused_by.clear();
+    meet(&mut left, &mut right, 4);
+    assert_eq!(left.memory.refused_by[&right.name].len(), 2);
 }
 
 #[test]

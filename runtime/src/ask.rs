@@ -20,7 +20,7 @@ pub use seed::Seed;
 pub use views::{
     AuditView, ClosingOutcome, ClosingView, ConflictView, ConnectionsView, CorrectionView,
     DeviceView, EntryView, ErasureView, FoundView, KindView, LinkView, ListView, NodeView,
-    RefusedView, Snapshot, SpaceView, Status, StepView,
+    RefusedChange, RefusedView, Snapshot, SpaceView, Status, StepView,
 };
 
 /// Most items in one page of an answer, and most records in one import request.
@@ -130,6 +130,17 @@ pub enum Ask {
     Refused {
         /// Changes at most.
         max: usize,
+    },
+    /// A page of the refused changes with their bytes.
+    RefusedBytes {
+        /// Continue behind so many.
+        after: usize,
+    },
+    /// Judges what was refused here once more.
+    JudgeAgain {
+        /// Only changes whose hash begins with this; all if not given.
+        #[serde(default)]
+        change: Option<String>,
     },
     /// Machines of the community and whether they can read sealed halves.
     Devices {},
@@ -262,6 +273,11 @@ pub enum Ask {
     },
     /// Hub: enrolled machines with link state.
     Nodes {},
+    /// Hub: of two machines that go on under one name, the next one to call is the one to go on with.
+    AcceptLife {
+        /// Full name of the machine: `district/street/community/machine`.
+        machine: String,
+    },
     /// Hub: shuts a machine out.
     Revoke {
         /// Full name of the machine: `district/street/community/machine`.
@@ -380,6 +396,24 @@ pub enum Answer {
     Refused {
         /// Newest last.
         refused: Vec<RefusedView>,
+    },
+    /// To `RefusedBytes`.
+    RefusedBytes {
+        /// The page.
+        refused: Vec<RefusedChange>,
+        /// Give this as `after` for the next one.
+        next: Option<usize>,
+    },
+    /// To `JudgeAgain`: what was taken is durable.
+    JudgedAgain {
+        /// Changes taken.
+        taken: usize,
+        /// Changes that had come by another way since.
+        known: usize,
+        /// Those that are refused still, with the reason that stands now.
+        still: Vec<RefusedView>,
+        /// Changes whose bytes are not kept any more.
+        without_bytes: usize,
     },
     /// To `Devices`.
     Devices {

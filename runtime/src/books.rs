@@ -6,10 +6,12 @@
 
 mod admit;
 mod keys;
+mod lives;
 mod marks;
 mod news;
 mod notes;
 mod quota;
+mod refused;
 mod revoked;
 mod rows;
 mod trouble;
@@ -37,6 +39,7 @@ pub(crate) use keys::TARGET as ERASURE_TARGET;
 pub(crate) use notes::{EPOCH as EPOCH_NOTE, RESTORED as RESTORED_NOTE};
 pub use notes::{RefusedHere, RefusedThere};
 pub use quota::TakenToday;
+pub use refused::JudgedAgain;
 pub use rows::Row;
 pub use trouble::BooksTrouble;
 
@@ -64,6 +67,8 @@ pub struct Books<D: Disk, V: Views> {
     acked_dirty: BTreeSet<(PeerName, Space)>,
     /// Peers' changes refused here, and ours refused by peers.
     refusals: notes::Refusals,
+    /// Machines that are there twice.
+    lives: lives::Lives,
     /// What desks have handed over today.
     quotas: quota::Quotas,
     /// Spaces of a restored store in which no peer was met yet.
@@ -134,6 +139,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             acked: BTreeMap::new(),
             acked_dirty: BTreeSet::new(),
             refusals: notes::Refusals::default(),
+            lives: lives::Lives::default(),
             quotas: quota::Quotas::new(node_bytes_per_day),
             unmet: BTreeSet::new(),
             touched: IndexMap::new(),
@@ -155,6 +161,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             books.spaces.entry(space).or_default().head = head;
         }
         books.load_cursors();
+        books.load_lives();
         books.load_intakes();
         books
     }
@@ -453,12 +460,17 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
         self.write_refused_by(peer, space, hash, reason);
     }
 
-    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) {
+    fn keep_refused_by(&mut self, peer: &PeerName, space: &Space, still: &BTreeSet<ChangeHash>) {
+        self.keep_refused_by_only(peer, space, still);
+    }
+
+    fn note_other_life(&mut self, peer: &PeerName, whose: Whose) -> bool {
         let trouble = BooksTrouble::OtherLife { peer: peer.clone(), whose };
         // Once for all spaces of a hello.
         if self.troubles.last() != Some(&trouble) {
             self.troubles.push(trouble);
         }
+        self.note_life(peer, whose)
     }
 
     fn authors(&self, space: &Space) -> Vec<AuthorGrant> {

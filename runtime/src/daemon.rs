@@ -18,6 +18,7 @@ use std::thread;
 use std::time::Instant;
 
 use linli_domain::id::{CommunityId, PeerName, Role};
+use linli_replica::engine::OTHER_LIFE;
 use linli_replica::frame::Frame;
 use linli_replica::holdings::Whose;
 use linli_replica::{Effect, LinkId};
@@ -80,6 +81,10 @@ pub struct PeerState {
     /// What it has handed to this hub today.
     pub today: TakenToday,
 }
+
+/// What a second life hears from a hub; its `status` says it in both languages, with what to do.
+const TOLD_TO_SECOND_LIFE: &str = "this computer goes on under a name that another one uses; enrol it \
+     anew under a name of its own";
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -370,6 +375,10 @@ impl<D: Disk, V: Views> Machine<D, V> {
                     self.close(link, "the peer does not read what it is sent");
                     self.site.link_down(link);
                 }
+            }
+            Effect::Close { link, reason: OTHER_LIFE } => {
+                self.wires.part(link, TOLD_TO_SECOND_LIFE);
+                self.close(link, OTHER_LIFE);
             }
             Effect::Close { link, reason } => {
                 self.wires.note_breach(link);

@@ -112,6 +112,17 @@ pub const CHANGE_TIME_AHEAD_MILLIS_MAX: u64 = 60 * 1_000;
 /// Refused changes kept for people to see, here and there each; further ones are refused alike
 /// but not listed. About 200 bytes each.
 pub const REFUSED_KEPT_MAX: usize = 1_000;
+/// Bytes of refused changes kept for another judgement: 30 of the largest, or 20,000 of the usual
+/// size, and a quarter of what a store's notes may hold. Beyond it the oldest of whoever has most go.
+pub const REFUSED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Days for which they are kept: a quarter in which somebody comes to look.
+pub const REFUSED_BYTES_DAYS: u64 = 90;
+/// Days for which a hub's status tells of a second machine that has called under a name: who has not
+/// called for a month is enrolled anew or gone.
+pub const DOUBLED_TOLD_DAYS: u64 = 30;
+/// Bytes of refused changes in one answer, which holds them in base64: with the largest change on
+/// top 6 MB of the 32 that an answer may have.
+pub const REFUSED_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of old and new numbers in the remark of a corrected closing: some 400 metrics at 40.
 pub const CORRECTIONS_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of the reason given for it. With 4 KB for 200 metrics at 20, correcting one period of 400

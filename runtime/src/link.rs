@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use linli_domain::id::PeerName;
@@ -188,17 +188,20 @@ impl Links {
         // Whom we dialled we chose; who dialled us is watched.
         let watched =
             (!dialled).then(|| Watched { conduct: self.conduct.clone(), peer: peer.clone() });
+        let parting = Arc::new(OnceLock::new());
         let frames_in = LinkSender {
             frames: sender,
             stalled: stalled.clone(),
             queued: queued.clone(),
+            parting: parting.clone(),
             watched: watched.clone(),
         };
         let stands = Stands::to(&self.standing, &peer);
         let up = LinkEvent::Up { link, peer, frames: frames_in, dialled };
         let (up, events) = (Some(up), self.events.clone());
         let session = Session { link, up, events: events.clone(), end, gone, watched, stands };
-        (session, Outgoing { link, frames, stalled, queued, events, ended, live: Some(live) })
+        let live = Some(live);
+        (session, Outgoing { link, frames, stalled, queued, parting, events, ended, live })
     }
 }
 
@@ -209,6 +212,7 @@ pub struct LinkSender {
     stalled: Arc<AtomicBool>,
     /// Bytes of the frames in the queue.
     queued: Arc<AtomicUsize>,
+    parting: Arc<OnceLock<&'static str>>,
     watched: Option<Watched>,
 }
 
@@ -257,6 +261,12 @@ impl LinkSender {
         }
     }
 
+    /// The link is about to be closed, and who dialled it is told why.
+    pub fn part(&self, why: &'static str) {
+        // The first word stands.
+        let _said = self.parting.set(why);
+    }
+
     fn offer(&self, frame: Frame) -> Result<(), SendRefused> {
         // Counted first: it may leave before `try_send` returns.
         let bytes = wire::bytes_of(&frame);
@@ -278,6 +288,8 @@ pub(crate) struct Outgoing {
     frames: mpsc::Receiver<Frame>,
     stalled: Arc<AtomicBool>,
     queued: Arc<AtomicUsize>,
+    /// Why the replica lets go, if the other side is to hear it.
+    parting: Arc<OnceLock<&'static str>>,
     events: mpsc::Sender<LinkEvent>,
     ended: oneshot::Receiver<Status>,
     /// Tells the receiving half that the replica let go; `None` once this half has ended.
@@ -311,7 +323,8 @@ impl Stream for Outgoing {
             Poll::Ready(None) => {
                 // The session may have ended by itself in this very moment.
                 let _ = self.live.take().map(|live| live.send(()));
-                Poll::Ready(None)
+                let why = self.parting.get().map(|why| Err(Status::permission_denied(*why)));
+                Poll::Ready(why)
             }
             Poll::Ready(Some(frame)) => {
                 self.queued.fetch_sub(wire::bytes_of(&frame), Ordering::Relaxed);

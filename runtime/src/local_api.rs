@@ -108,6 +108,17 @@ impl LocalApi {
     }
 }
 
+/// What is wrong with JSON that a person or a program gave, without what stands in it: only names of
+/// keys are repeated, and the place.
+pub fn fault_of(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.starts_with("unknown field `") || text.starts_with("missing field `") {
+        return text;
+    }
+    let fault = if error.is_data() { "a value of another sort" } else { "not JSON" };
+    format!("{fault} at line {} column {}", error.line(), error.column())
+}
+
 impl std::fmt::Debug for LocalApi {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LocalApi")
@@ -168,6 +179,25 @@ mod tests {
         assert!(!api.admits(&wrong));
         let text = format!("{api:?}");
         assert!(!text.contains(&api.token), "{text}");
+    }
+
+    #[test]
+    fn a_fault_names_keys_and_places_and_never_a_value() {
+        let fault = |text: &str| {
+            fault_of(&serde_json::from_str::<crate::ask::RecordForm>(text).unwrap_err())
+        };
+        for text in [
+            r#""13912345678""#,
+            r#"{"kind": "issue", "fields": "13912345678"}"#,
+            r#"{"kind": 13912345678}"#,
+            r#"{"kind": "issue", 13912345678"#,
+        ] {
+            let told = fault(text);
+            assert!(!told.contains("139123") && told.contains("at line 1 column"), "{told}");
+        }
+        assert!(fault(r#"{"kid": "issue"}"#).contains("`kid`"));
+        let ask = serde_json::from_str::<crate::ask::Ask>(r#"{"ask": "13912345678"}"#);
+        assert!(!fault_of(&ask.unwrap_err()).contains("139123"));
     }
 
     #[test]

@@ -13,8 +13,10 @@ mod devices;
 mod entries;
 mod erasures;
 mod figures;
+mod lives;
 mod members;
 mod packs;
+mod refusals;
 mod restored;
 mod room;
 mod shut_out;
@@ -243,7 +245,20 @@ impl<D: Disk, V: Views> Site<D, V> {
         let trusted = policy::trusts(me, &peer);
         self.heard.insert(peer.clone(), self.books.now_millis());
         self.peers.insert(link, peer.clone());
+        let says_nothing = peer.role() == Role::StreetHub && self.books.second_life().is_some();
+        let said = self.effects.len();
         self.step(Event::LinkUp { link, peer, spaces, trusted });
+        if says_nothing {
+            // A second life claims no journal: so the hub sees that it is one, and reads none of it
+            // under the other's name.
+            for effect in &mut self.effects[said..] {
+                if let Effect::Send { frame: Frame::Hello(hello), .. } = effect {
+                    for state in &mut hello.spaces {
+                        (state.held, state.head, state.chain) = Default::default();
+                    }
+                }
+            }
+        }
     }
 
     /// A peer said something.
@@ -273,10 +288,12 @@ impl<D: Disk, V: Views> Site<D, V> {
             self.heard.insert(peer.clone(), self.books.now_millis());
         }
         self.books.second_passes();
+        self.books.give_up_old();
         self.look_for_room();
         self.step(Event::Tick);
         self.meet_again();
         self.write_revocations();
+        self.look_for_own_life();
     }
 
     /// Makes the turn durable, and gives what is to be sent. After an error nothing of the turn

@@ -13,6 +13,7 @@ mod kinds;
 mod lang;
 mod members;
 mod progress;
+mod refusals;
 mod render;
 mod standing;
 pub mod table;
@@ -27,6 +28,7 @@ pub use backup::BackupFlags;
 pub use flags::{Common, FigureFlags, at_most_a_page, parse};
 pub use lang::Lang;
 pub use progress::{Progress, waiting};
+pub use refusals::RefusalsCommand;
 use tracing_subscriber::EnvFilter;
 
 use crate::ask::{Answer, Ask, Trouble};

@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use linli_domain::id::Role;
 use linli_runtime::ask::{Answer, Trouble};
 use linli_runtime::limits::QUESTION_BYTES_MAX;
-use linli_runtime::local_api::LocalApi;
+use linli_runtime::local_api::{LocalApi, fault_of};
 use linli_runtime::policy::access::{self, Method, Scope};
 use tokio::net::TcpListener;
 
@@ -53,9 +53,10 @@ async fn ask(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Respo
         Ok(ask) => shared.office.ask(ask).await,
         Err(error) => Answer::Trouble(Trouble {
             code: "bad-question".into(),
-            zh: format!("看不懂这个请求：{error}。请使用同一版本的命令和服务。"),
+            zh: format!("看不懂这个请求（{}）。请使用同一版本的命令和服务。", fault_of(&error)),
             en: format!(
-                "The question is not understood: {error}. Use one version of command and daemon."
+                "The question is not understood ({}). Use one version of command and daemon.",
+                fault_of(&error)
             ),
         }),
     };

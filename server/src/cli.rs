@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use linli_domain::id::{CommunityId, DistrictId, EntryId, MachineId, PeerName, StreetId};
-use linli_runtime::terminal::{BackupFlags, Common, FigureFlags, at_most_a_page};
+use linli_runtime::terminal::{BackupFlags, Common, FigureFlags, RefusalsCommand, at_most_a_page};
 
 /// 邻里：街道平台 | Linli: the hub of a street office
 #[derive(Debug, Parser)]
@@ -77,6 +77,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
     },
+    /// 两台电脑同名时，改为接收另一台 | Of two machines under one name, goes on with the other
+    Accept {
+        /// 全名：区/街道/社区/电脑，见 status | Full name: district/street/community/machine; see status
+        #[arg(value_name = "NAME", value_parser = PeerName::parse)]
+        machine: PeerName,
+    },
     /// 停用一台电脑 | Shuts a machine out
     Revoke {
         /// 全名：区/街道/社区/电脑，见 nodes | Full name: district/street/community/machine; see nodes
@@ -85,8 +91,12 @@ pub(crate) enum Command {
     },
     /// 平台状况 | How the hub stands
     Status,
-    /// 被拒收的变更和原因 | Changes that were refused, and why
-    Refused,
+    /// 被拒收的变更：列出、导出、重新审核 | Changes that were refused: listed, exported, judged again
+    #[command(visible_alias = "refused")]
+    Refusals {
+        #[command(subcommand)]
+        command: Option<RefusalsCommand>,
+    },
     /// 全部台账，或一本台账的字段与流转 | All kinds of ledgers, or the fields and steps of one
     Kinds {
         /// 台账代号 | The kind of ledger

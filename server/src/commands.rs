@@ -9,8 +9,6 @@ use linli_runtime::terminal::Terminal;
 use crate::cli::{Command, DispatchFlags};
 use crate::init;
 
-/// Refusals shown at most.
-const LISTED_MAX: usize = 200;
 /// The side move by which a street writes a note into an entry.
 const NOTE_ACTION: &str = "dispatch_note";
 
@@ -58,8 +56,9 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Dispatch(flags) => dispatch(flags),
         Command::Close { period, community, note } => Ask::Close { period, community, note },
         Command::Revoke { machine } => Ask::Revoke { machine: machine.to_string() },
+        Command::Accept { machine } => Ask::AcceptLife { machine: machine.to_string() },
         Command::Status => Ask::Status {},
-        Command::Refused => Ask::Refused { max: LISTED_MAX },
+        Command::Refusals { command } => return terminal.refusals(command),
         Command::Kinds { kind: None } => Ask::Kinds {},
         Command::Packs => Ask::Packs {},
         Command::Publish { files } => Ask::Publish { files: pack_files(&files)? },

@@ -49,6 +49,7 @@ pub(crate) async fn run(data: &Path, config: Config) -> anyhow::Result<()> {
             .map_err(|error| error.trouble("linli-hub"))?
     };
     opened.watch(data, LAYOUT, &["invitations.json"]);
+    opened.end_second_lives();
     opened.guard_room(data, config.limits.free_megabytes_min.saturating_mul(MEGABYTE));
     let registry = enrol::Registry::open(data.join("machines.json"))?;
     let invitations = Invitations::open(data.join("invitations.json"))?;

@@ -53,6 +53,13 @@ pub struct Status {
     /// Erased entries whose text may still lie in this machine's files; it frees them by itself.
     #[serde(default)]
     pub unclean: u64,
+    /// Another machine goes on under this one's name: the hub that said so. It takes nothing of this
+    /// machine until it is enrolled anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_life: Option<String>,
+    /// Hub: machines of which a second one has called under the same name, with the local time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubled: Vec<(String, String)>,
     /// Bytes left on the disk, while they are too few to take anything.
     #[serde(default)]
     pub free_bytes: Option<u64>,
@@ -281,6 +288,24 @@ pub struct RefusedView {
     pub reason: String,
     /// The reason in words.
     pub words: Trouble,
+    /// When it was refused here, in milliseconds since 1970, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u64>,
+    /// Its bytes are at hand: it can be judged again here, or exported.
+    #[serde(default)]
+    pub kept: bool,
+}
+
+/// A refused change with its bytes, as it is exported.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RefusedChange {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub refused: RefusedView,
+    /// The machine that made it, by its enrolled name, or by its id in hex where it has none here.
+    pub author: Option<String>,
+    /// The change, or the envelope of a sealed one, in base64; nothing where it is not kept.
+    pub change: Option<String>,
 }
 
 /// A machine of the community.

@@ -46,7 +46,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         }
     }
 
-    fn admit_open(
+    pub(super) fn admit_open(
         &mut self,
         space: &Space,
         from: &PeerName,
@@ -74,7 +74,7 @@ impl<D: Disk, V: Views> Books<D, V> {
 
     /// An envelope is taken on its form alone, with or without the key: every machine of the
     /// community must hold the same set. What it says is judged when it is opened.
-    fn admit_sealed(
+    pub(super) fn admit_sealed(
         &mut self,
         space: &Space,
         from: &PeerName,

@@ -32,6 +32,9 @@ pub struct RefusedHere {
     pub entry: EntryId,
     /// Reason code.
     pub reason: String,
+    /// When, in milliseconds since 1970; 0 where an earlier release noted it.
+    #[serde(default)]
+    pub at: u64,
 }
 
 /// A change of ours that a peer refused.
@@ -48,8 +51,10 @@ pub struct RefusedThere {
 /// What was refused, here and there, by hash.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    here: BTreeMap<(ChangeHash, PeerName, Space), RefusedHere>,
+    pub(super) here: BTreeMap<(ChangeHash, PeerName, Space), RefusedHere>,
     there: BTreeMap<(ChangeHash, PeerName, Space), RefusedThere>,
+    /// Length of each refused change whose bytes are kept.
+    pub(super) kept: BTreeMap<ChangeHash, usize>,
 }
 
 impl Refusals {
@@ -103,6 +108,7 @@ impl<D: Disk, V: Views> Books<D, V> {
                 self.refusals.here.insert(place, refused);
             }
         }
+        self.load_kept();
         for (key, value) in self.notes(REFUSED_THERE) {
             let hash = key.split_once(' ').and_then(|(hash, _)| parse_hex(hash)).map(ChangeHash);
             let refused = serde_json::from_slice::<RefusedThere>(&value).ok();
@@ -169,11 +175,46 @@ impl<D: Disk, V: Views> Books<D, V> {
             space: space.clone(),
             entry: item.entry.clone(),
             reason: reason.code().to_owned(),
+            at: self.now_millis,
         };
-        let key = format!("{REFUSED_HERE}{} {}", item.hash, from.author());
+        self.list_refused(item.hash, refused);
+        self.keep_refused(item);
+    }
+
+    /// Lists a refusal, with its reason if it was listed before.
+    pub(super) fn list_refused(&mut self, hash: ChangeHash, refused: RefusedHere) {
         let value = serde_json::to_vec(&refused).expect("names and texts serialise");
-        self.keep_note(&key, &value);
-        self.refusals.here.insert(place, refused);
+        self.keep_note(&refused_key(&hash, &refused.from), &value);
+        self.refusals.here.insert((hash, refused.from.clone(), refused.space.clone()), refused);
+    }
+
+    /// Takes refusals of a change in a space off the list, by whomever it came.
+    pub(super) fn unlist_refused(&mut self, space: &Space, hash: &ChangeHash) {
+        let here = std::mem::take(&mut self.refusals.here);
+        let (gone, left) =
+            here.into_iter().partition(|((known, _, at), _)| known == hash && at == space);
+        self.refusals.here = left;
+        let gone: BTreeMap<_, RefusedHere> = gone;
+        for (hash, from, _) in gone.into_keys() {
+            self.drop_note(&refused_key(&hash, &from));
+        }
+    }
+
+    /// A peer refuses no other change of ours in a space than these.
+    pub(super) fn keep_refused_by_only(
+        &mut self,
+        by: &PeerName,
+        space: &Space,
+        still: &BTreeSet<ChangeHash>,
+    ) {
+        let is_over = |(hash, peer, at): &&(ChangeHash, PeerName, Space)| {
+            peer == by && at == space && !still.contains(hash)
+        };
+        let over: Vec<_> = self.refusals.there.keys().filter(is_over).cloned().collect();
+        for place in over {
+            self.drop_note(&format!("{REFUSED_THERE}{} {}", place.0, by.author()));
+            self.refusals.there.remove(&place);
+        }
     }
 
     pub(super) fn write_refused_by(
@@ -217,6 +258,13 @@ impl<D: Disk, V: Views> Books<D, V> {
         }
     }
 
+    /// Forgets a fact; one that stays is a trouble for the log.
+    pub(super) fn drop_note(&mut self, key: &str) {
+        if let Err(error) = self.store.remove_note(key) {
+            self.troubles.push(super::BooksTrouble::Read(format!("a note: {error}")));
+        }
+    }
+
     pub(super) fn notes(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
         let rest = |key: &str| key.strip_prefix(prefix).unwrap_or(key).to_owned();
         self.store
@@ -227,6 +275,10 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 }
 
-fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+fn refused_key(hash: &ChangeHash, from: &PeerName) -> String {
+    format!("{REFUSED_HERE}{hash} {}", from.author())
+}
+
+pub(super) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
 }

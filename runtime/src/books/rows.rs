@@ -167,7 +167,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         }
         for place in std::mem::take(&mut self.cursors_dirty) {
             if let Some(cursor) = self.cursors.get(&place) {
-                rows.push((peer_key(CURSOR, &place), Some(write_cursor(cursor))));
+                rows.push((peer_key(CURSOR, &place), Some(cursor_row(cursor))));
             }
         }
         for place in std::mem::take(&mut self.acked_dirty) {
@@ -195,14 +195,14 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 }
 
-fn write_cursor(cursor: &Cursor) -> Vec<u8> {
+pub(super) fn cursor_row(cursor: &Cursor) -> Vec<u8> {
     let mut row = cursor.epoch.0.to_vec();
     row.extend_from_slice(&cursor.seq.to_le_bytes());
     row.extend_from_slice(&cursor.chain.to_le_bytes());
     row
 }
 
-fn read_cursor(row: &[u8]) -> Option<Cursor> {
+pub(super) fn read_cursor(row: &[u8]) -> Option<Cursor> {
     let (epoch, rest) = row.split_first_chunk()?;
     let (seq, chain) = rest.split_first_chunk()?;
     let chain: &[u8; 8] = chain.try_into().ok()?;

@@ -25,6 +25,11 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// Ends links to the later of two machines that go on with copies of one disk.
+    pub fn end_second_lives(&mut self) {
+        self.site.end_second_lives();
+    }
+
     /// Takes nothing more while fewer bytes than `min_bytes` are free on the disk; 0 never looks.
     pub fn guard_room(&mut self, data: &Path, min_bytes: u64) {
         self.site.guard_room(look_for_room(data), min_bytes);

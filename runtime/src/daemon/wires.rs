@@ -81,6 +81,13 @@ impl Wires {
         }
     }
 
+    /// Lets who dialled a link know why it is about to be closed.
+    pub(super) fn part(&self, link: LinkId, why: &'static str) {
+        if let Some(wire) = self.wires.get(&link) {
+            wire.sender.part(why);
+        }
+    }
+
     /// Notes what a link's peer did: so many of its changes were refused.
     pub(super) fn note_refused(&self, link: LinkId, changes: usize) {
         if let Some(wire) = self.wires.get(&link) {

@@ -72,7 +72,6 @@ fn choice(field: &Field, text: &str) -> Result<Value, EditError> {
         .map(|choice| Value::from(choice.value.as_str()))
         .ok_or_else(|| EditError::UnknownChoice {
             field: field.name.clone(),
-            value: text.to_owned(),
             choices: field.choices.iter().map(|choice| choice.value.clone()).collect(),
         })
 }

@@ -31,10 +31,8 @@ pub enum EditError {
     },
     /// Not one of the field's choices.
     UnknownChoice {
-        /// The field.
+        /// The field. What was given is not repeated: it may be personal.
         field: String,
-        /// The value as given.
-        value: String,
         /// What it may be.
         choices: Vec<String>,
     },
@@ -69,11 +67,8 @@ pub enum EditError {
         /// What is possible there.
         allowed: Vec<String>,
     },
-    /// A date that is none.
-    BadDate {
-        /// The text as given.
-        text: String,
-    },
+    /// A date that is none. What was given is not repeated.
+    BadDate,
     /// This machine cannot read or write sealed halves.
     Locked,
     /// The community is not named, not known here, or not this machine's.
@@ -134,12 +129,12 @@ impl EditError {
                 format!("字段“{field}”应填{}。", type_zh(*wanted)),
                 format!("The field `{field}` takes {}.", type_en(*wanted)),
             ),
-            Self::UnknownChoice { field, value, choices } => {
+            Self::UnknownChoice { field, choices } => {
                 let choices = choices.join(", ");
                 (
                     "unknown-choice",
-                    format!("字段“{field}”不能填“{value}”，可填：{choices}。"),
-                    format!("`{field}` cannot be `{value}`; it is one of: {choices}."),
+                    format!("字段“{field}”只能填：{choices}。"),
+                    format!("`{field}` can only be one of: {choices}."),
                 )
             }
             Self::Missing { field, label } => (
@@ -172,10 +167,10 @@ impl EditError {
                     format!("The entry is `{state}`, where `{action}` is not possible. Possible: {allowed}."),
                 )
             }
-            Self::BadDate { text } => (
+            Self::BadDate => (
                 "bad-date",
-                format!("“{text}”不是日期，请写成 2026-03-06 或 2026-03-06T09:30。"),
-                format!("`{text}` is no date; write 2026-03-06 or 2026-03-06T09:30."),
+                "这一步的日期不是日期，请写成 2026-03-06 或 2026-03-06T09:30。".to_owned(),
+                "The date of the step is none; write 2026-03-06 or 2026-03-06T09:30.".to_owned(),
             ),
             Self::Locked => (
                 "locked",

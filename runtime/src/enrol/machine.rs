@@ -54,7 +54,7 @@ struct Kept {
 pub enum EnrolError {
     /// It has joined before.
     #[error(
-        "this machine is enrolled already, in {dir}; to enrol it anew, start from an empty directory"
+        "this machine is enrolled already, in {dir}; to enrol it anew under another name, add --anew"
     )]
     Already {
         /// Its directory.

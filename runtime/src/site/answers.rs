@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use linli_domain::gate::Refusal;
 use linli_domain::id::{CommunityId, EntryId, Role, Space};
 use linli_replica::holdings::Holdings as _;
 use linli_store::disk::Disk;
@@ -12,8 +11,7 @@ use super::Site;
 use super::entries::Sight;
 use super::writes::Written;
 use crate::ask::{
-    Answer, Ask, EntryView, KindView, LinkView, PAGE_MAX, RecordForm, RefusedView, SpaceView,
-    Status, Trouble,
+    Answer, Ask, EntryView, KindView, LinkView, PAGE_MAX, RecordForm, SpaceView, Status, Trouble,
 };
 use crate::edit::EditError;
 
@@ -68,6 +66,9 @@ impl<D: Disk, V: Views> Site<D, V> {
                 Ok(Answer::Conflicts { conflicts })
             }
             Ask::Refused { max } => Ok(Answer::Refused { refused: self.refused(max) }),
+            Ask::RefusedBytes { after } => Ok(self.refused_bytes(after)),
+            Ask::JudgeAgain { change } => self.judge_again(change.as_deref()),
+            Ask::AcceptLife { machine } => self.accept_life(&machine),
             Ask::Devices {} => Ok(Answer::Devices { devices: self.devices() }),
             Ask::Approve { machine, code } => {
                 self.approve(&machine, &code).map(|ring_code| Answer::Approved { ring_code })
@@ -234,41 +235,6 @@ impl<D: Disk, V: Views> Site<D, V> {
         self.registry.kinds().map(view).collect()
     }
 
-    fn refused(&mut self, max: usize) -> Vec<RefusedView> {
-        let mut views = Vec::new();
-        for (hash, refused) in self.books.refused_here() {
-            views.push(RefusedView {
-                space: refused.space.clone(),
-                entry: Some(refused.entry.clone()),
-                hash: hash.to_string(),
-                by: "here".to_owned(),
-                from: refused.from.to_string(),
-                reason: refused.reason.clone(),
-                words: words(&refused.reason),
-            });
-        }
-        let there: Vec<_> =
-            self.books.refused_there().map(|(hash, refused)| (hash, refused.clone())).collect();
-        for (hash, refused) in there {
-            let places = self.books.hashes(&refused.space);
-            let place = places.binary_search_by(|(known, _)| known.cmp(&hash)).ok();
-            let entry = place
-                .and_then(|at| self.books.read_one(&refused.space, places[at].1))
-                .map(|placed| placed.item.entry);
-            views.push(RefusedView {
-                space: refused.space,
-                entry,
-                hash: hash.to_string(),
-                by: refused.by.to_string(),
-                from: self.books.me().to_string(),
-                reason: refused.reason.clone(),
-                words: words(&refused.reason),
-            });
-        }
-        views.truncate(max.clamp(1, PAGE_MAX));
-        views
-    }
-
     fn status(&mut self) -> Status {
         let me = self.books.me();
         let role = match me.role() {
@@ -315,6 +281,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             unclean: self.books.unclean() as u64,
             audit: self.audit_view(),
             free_bytes: self.short_of_room(),
+            second_life: self.books.second_life().map(ToString::to_string),
+            doubled: self.doubled(),
             ..Status::default()
         }
     }
@@ -327,22 +295,6 @@ pub(super) fn not_here() -> Trouble {
         zh: "本机不提供这项操作。".to_owned(),
         en: "This machine does not do that.".to_owned(),
     }
-}
-
-/// A refusal code in words.
-pub(super) fn words(code: &str) -> Trouble {
-    let known = Refusal::from_code(code);
-    let en = known.map_or_else(|| code.to_owned(), |refusal| refusal.to_string());
-    let zh = match known {
-        Some(Refusal::UnknownAuthor) => "作者电脑未登记，请联系街道平台重新登记。",
-        Some(Refusal::Fork) => "两台电脑用了同一身份（可能是复制的硬盘），请重新登记其中一台。",
-        Some(Refusal::DocumentFull) => "这条记录已到上限，请另立一条。",
-        Some(Refusal::TooLarge | Refusal::TooMuch) => "内容太多，请分成几条。",
-        Some(Refusal::DependsOnRefused) => "它依赖的一次修改已被拒收。",
-        Some(Refusal::StepRewritten) => "流转记录不能改写。",
-        Some(_) | None => "修改不符合规则，已拒收；请把编号告诉街道平台。",
-    };
-    Trouble { code: code.to_owned(), zh: zh.to_owned(), en }
 }
 
 pub(super) fn views_trouble(error: ViewsError) -> Trouble {

@@ -13,7 +13,8 @@ use linli_store::disk::Disk;
 use linli_store::views::Views;
 
 use super::Site;
-use super::answers::{not_here, words};
+use super::answers::not_here;
+use super::refusals::words;
 use crate::ask::{
     Answer, BundleOpened, BundleSaid, BundleSpace, BundleStretch, BundleTaken, RefusedView, Trouble,
 };
@@ -99,6 +100,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             from: from.to_string(),
             reason: reason.code().to_owned(),
             words: words(reason.code()),
+            at: None,
+            kept: false,
         });
         let refused = refused.collect();
         Ok(Answer::BundleTaken(BundleTaken { taken, known, missing, later, lost, refused }))

@@ -72,6 +72,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             // A look-up of personal fields is put on record.
             | Ask::Show { reason: Some(_), .. }
             | Ask::Approve { .. }
+            | Ask::JudgeAgain { .. }
             | Ask::Close { .. }
             | Ask::Publish { .. }
             | Ask::Withdraw { .. } => true,

@@ -9,6 +9,7 @@ mod found;
 mod members;
 mod packs;
 mod quota;
+mod refusals;
 mod restored;
 mod room;
 mod shut_out;

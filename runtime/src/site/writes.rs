@@ -265,7 +265,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             .map(|form| {
                 let at = form.at.clone().unwrap_or_else(|| self.today());
                 if !crate::edit::is_business_date(&at) {
-                    return Err(EditError::BadDate { text: at });
+                    return Err(EditError::BadDate);
                 }
                 Ok(Step {
                     id: StepId(String::new()),

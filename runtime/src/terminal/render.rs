@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::table::Table;
 use super::words::Words;
-use super::{Lang, audits, closings, erasures, figures, kinds, members, standing};
+use super::{Lang, audits, closings, erasures, figures, kinds, members, refusals, standing};
 use crate::ask::{Answer, EntryView, KindView, NodeView};
 use crate::limits::MEGABYTE;
 
@@ -63,18 +63,11 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             }
             listed(&table, columns, lang.pick("没有冲突。", "There are no conflicts."))
         }
-        Answer::Refused { refused } => {
-            let mut table = Table::new(lang.pick(
-                ["记录", "由谁拒收", "来自", "原因", "变更"],
-                ["Entry", "Refused by", "From", "Reason", "Change"],
-            ));
-            for one in refused {
-                let entry = one.entry.as_ref().map_or_else(String::new, ToString::to_string);
-                let by = if one.by == "here" { lang.pick("本机", "here") } else { &one.by };
-                let hash = one.hash.get(..12).unwrap_or(&one.hash);
-                table.row([&entry, by, &one.from, lang.of(&one.words), hash]);
-            }
-            listed(&table, columns, lang.pick("没有被拒收的变更。", "No change was refused."))
+        Answer::Refused { refused } => refusals::page(refused, lang, columns),
+        // The command that asks for them writes them to a file.
+        Answer::RefusedBytes { refused, .. } => format!("{}\n", refused.len()),
+        Answer::JudgedAgain { taken, known, still, without_bytes } => {
+            refusals::judged((*taken, *known, *without_bytes), still, lang, columns)
         }
         Answer::Devices { devices } => members::page(devices, lang, columns),
         Answer::Removed { machine, epoch, left } => members::removed(machine, *epoch, *left, lang),

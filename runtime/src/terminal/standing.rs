@@ -35,7 +35,7 @@ pub(super) fn page(status: &Status, lang: Lang, columns: usize) -> String {
     }
     line("未送达：", "Unsent: ", &status.unsent.to_string());
     if status.refused > 0 {
-        line("被拒收：", "Refused: ", &format!("{} (refused)", status.refused));
+        line("被拒收：", "Refused: ", &format!("{} (refusals)", status.refused));
     }
     for (zh, en, value) in [
         ("上次成功同步：", "Last success: ", &status.last_success),
@@ -56,6 +56,12 @@ pub(super) fn page(status: &Status, lang: Lang, columns: usize) -> String {
     }
     if status.links.iter().any(|link| link.resting && !link.agreed) {
         line("限量：", "Limit: ", lang.pick(PUT_OFF.0, PUT_OFF.1));
+    }
+    if let Some(hub) = &status.second_life {
+        line("同名：", "Same name: ", &second_life(&status.name, hub, lang));
+    }
+    for (name, at) in &status.doubled {
+        line("同名：", "Same name: ", &doubled(name, at, lang));
     }
     if status.restored {
         line("恢复：", "Restored: ", lang.pick(RESTORED.0, RESTORED.1));
@@ -117,6 +123,41 @@ pub(super) fn page(status: &Status, lang: Lang, columns: usize) -> String {
     let none = lang.pick("现在没有连接。", "No link stands now.");
     let _ = write!(text, "\n{}", listed(&links, columns, none));
     text
+}
+
+/// What a machine is told that goes on under the name of another.
+fn second_life(name: &str, hub: &str, lang: Lang) -> String {
+    let community = name.rsplit('/').nth(1).unwrap_or_default();
+    lang.pick(
+        format!(
+            "另一台电脑也在用 {name} 这个名字（硬盘是复制的，或放回了旧的副本），{hub} 不再接收本机的内容。\
+             本机的内容都在，没有丢失。请街道平台运行 linli-hub invite --community {community}，停止本机的服务，\
+             再运行 linli-node enrol <邀请> --name <新名字> --anew；重新启动后，本机写下的都会送达。"
+        ),
+        format!(
+            "another computer uses the name {name}, too (its disk was copied, or an old copy was put back), \
+             and {hub} takes nothing of this one. All that was written here is kept. Have `linli-hub invite \
+             --community {community}` run, stop the daemon here, and run `linli-node enrol TOKEN --name \
+             NEW-NAME --anew`; once it is started again everything goes up."
+        ),
+    )
+}
+
+/// What a hub is told of a machine that is there twice.
+fn doubled(name: &str, at: &str, lang: Lang) -> String {
+    lang.pick(
+        format!(
+            "有两台电脑都叫 {name}（{at} 发现）：硬盘是复制的，或放回了旧的副本。平台继续接收原来的那台，不收另一台。\
+             请运行 linli-hub invite 发一个邀请，让另一台以新名字重新登记（它的 status 写着怎么做）。\
+             原来那台已经不在时，运行 linli-hub accept {name} 改为接收另一台。"
+        ),
+        format!(
+            "two computers go on under the name {name} (seen {at}): a disk was copied, or an old copy was put \
+             back. This hub goes on with the one it knew and takes nothing of the other. Give an invitation \
+             (`linli-hub invite`) so that the other is enrolled anew, as its `status` says. If the first one \
+             is gone, `linli-hub accept {name}` lets the other go on in its place."
+        ),
+    )
 }
 
 /// What a machine that was restored from a backup is told until it has met its peers.

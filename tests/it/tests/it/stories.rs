@@ -6,6 +6,8 @@
 
 mod attackers;
 mod backups;
+mod canaries;
+mod copies;
 mod definitions;
 mod discovery;
 mod disks;
@@ -17,6 +19,7 @@ mod mishaps;
 mod network_cut;
 mod newcomer;
 mod refusal;
+mod refusals;
 mod second_desk;
 mod shut_out;
 mod sixty_issues;
