@@ -287,3 +287,6 @@ async fn successor(mut dial: Dial) -> Dialled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

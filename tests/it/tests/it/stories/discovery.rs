@@ -53,6 +53,10 @@ fn desks_of_an_office_find_one_another_and_nobody_else_and_hold_the_same() {
     .unwrap();
     assert_eq!(peers(first), ["demo/demo/yili/desk-b"]);
     assert_eq!(peers(second), ["demo/demo/yili/desk-a"]);
+    for desk in [&*first, &*second].into_iter().chain(&anning) {
+        let links = desk.status().unwrap().links.len();
+        assert_eq!(links, 3, "a row for each space of one link, whoever dialled it");
+    }
     assert_eq!([peers(&anning[0]).len(), peers(&anning[1]).len()], [1, 1]);
     for desk in [&*first, &*second].into_iter().chain(&anning) {
         assert!(sockets_of_mdns(desk) > 0, "a desk that looks has a socket");
