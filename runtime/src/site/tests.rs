@@ -6,6 +6,7 @@ mod bundles;
 mod closings;
 mod erasures;
 mod found;
+mod lives;
 mod members;
 mod packs;
 mod quota;

@@ -160,13 +160,19 @@ fn assert_the_search_reached_everything(
     open.folder(&town.hub_dir().join("journal"), &|_| true);
     assert!(!open.take().found.is_empty(), "in the hub's journal");
     for (nth, relay) in relays.iter().enumerate() {
-        relay.plain().iter().for_each(|bytes| open.bytes("inside", bytes));
+        for bytes in relay.plain() {
+            open.bytes("inside", &bytes);
+        }
         assert!(!open.take().found.is_empty(), "inside TLS of network {nth}");
         assert!(relay.sealed().iter().map(Vec::len).sum::<usize>() > 10_000);
-        relay.sealed().iter().for_each(|bytes| open.bytes("outside", bytes));
+        for bytes in relay.sealed() {
+            open.bytes("outside", &bytes);
+        }
         assert!(open.take().found.is_empty(), "TLS of network {nth} hides even what is open");
     }
-    answers.iter().for_each(|answer| open.bytes("an answer", answer.as_bytes()));
+    for answer in answers {
+        open.bytes("an answer", answer.as_bytes());
+    }
     assert!(!open.take().found.is_empty(), "in an answer of the hub");
     assert!(tally.streams > 0, "bodies inside TLS are compressed");
     for folder in ["hub", "yili-desk-a", "yili-desk-b", "chunhui-desk-a"] {
@@ -377,7 +383,8 @@ fn write_in_bulk(
                 },
             }),
         };
-        lines += &format!("{record}\n");
+        lines += &record.to_string();
+        lines.push('\n');
     }
     town.done(desk, &["import-json", "-"], &lines, said);
 }
@@ -468,7 +475,7 @@ fn post(desk: &Daemon, body: &str) -> String {
 /// What a desk may show its people it does not write down.
 fn look_up(town: &Heard, desk: &Daemon, words: &mut Words, said: &mut Vec<String>) {
     let known = words.drawn()[0].clone();
-    assert!(town.shown(desk, &["find", &known], said).contains("1"));
+    assert!(town.shown(desk, &["find", &known], said).contains(OPEN[0]));
     let [entry] = &find(desk, &known)[..] else { panic!("one entry has this name") };
     let why = words.note();
     let shown = town.shown(desk, &["show", entry.entry.as_str(), "--reason", &why], said);

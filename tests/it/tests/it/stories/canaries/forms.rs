@@ -61,7 +61,7 @@ fn inner(encoding: &Encoding, raw: &[u8], shift: usize) -> Vec<u8> {
     // Six bits to a character: the first one that holds no bit of what stands before, and the last
     // one that holds no bit of what follows.
     let (first, last) = ((shift * 8).div_ceil(6), padded.len() * 8 / 6);
-    whole[first..last].as_bytes().to_vec()
+    whole.as_bytes()[first..last].to_vec()
 }
 
 /// How a text in Chinese alone sounds: with and without tones and blanks.

@@ -186,7 +186,9 @@ fn whatever_is_planted_is_found_in_every_place_and_disguise() {
         assert_all_found(&seeker.take(), words.drawn(), place);
     }
     assert!(data.len() > 2 * 1_000, "several frames");
-    super::relay::parts_of(&data).iter().for_each(|bytes| seeker.bytes("a connection", bytes));
+    for bytes in super::relay::parts_of(&data) {
+        seeker.bytes("a connection", &bytes);
+    }
     assert_all_found(&seeker.take(), words.drawn(), "frames of a connection");
     std::fs::write(dir.path().join(&words.drawn()[1]), "empty").unwrap();
     seeker.folder(dir.path(), &|path| !path.ends_with("held"));

@@ -50,7 +50,7 @@ impl Words {
 
     /// What somebody tells about a hardship.
     pub(super) fn note(&mut self) -> String {
-        let note = if self.drawn.len() % 2 == 0 {
+        let note = if self.drawn.len().is_multiple_of(2) {
             self.chinese(12)
         } else {
             [self.latin(9), self.latin(6), self.latin(10)].join(" ")
