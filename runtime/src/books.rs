@@ -196,7 +196,7 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 
     /// Takes the ring that an approved desk handed over.
-    pub(crate) fn set_ring(&mut self, ring: Arc<KeyRing>) {
+    pub fn set_ring(&mut self, ring: Arc<KeyRing>) {
         self.ring = Some(ring);
     }
 

@@ -34,7 +34,7 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 
     /// Entries about machines and their keys that changed since the last call.
-    pub(crate) fn take_member_news(&mut self) -> BTreeSet<EntryId> {
+    pub fn take_member_news(&mut self) -> BTreeSet<EntryId> {
         std::mem::take(&mut self.member_news)
     }
 

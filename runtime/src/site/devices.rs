@@ -11,8 +11,9 @@ use data_encoding::BASE64;
 use linli_domain::doc::entry_of;
 use linli_domain::id::{CommunityId, EntryId, MachineId, PeerName, Space};
 use linli_domain::seal::{
-    DeviceKey, DevicePublicKey, KeyRing, Member, MemberKeys, MemberRow, Members, NotSigned,
-    community_code, device_code, member_code, recovery_name, ring_code, unwrap, wrap,
+    DeviceKey, DevicePublicKey, KeyMark, KeyRing, Member, MemberKeys, MemberRow, Members,
+    NotSigned, community_code, device_code, mark, member_code, recovery_name, ring_code, unwrap,
+    wrap,
 };
 use linli_domain::value::Value;
 use linli_store::disk::Disk;
@@ -83,16 +84,13 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// that lets this machine in was begun with it and names its keys. Where nobody speaks of a
     /// list the ring alone is taken, as before there were lists.
     pub(super) fn accept_ring(&mut self) {
-        if self.books.ring().is_some() {
+        if let Some(held) = self.books.ring() {
+            self.fill_ring(&held);
             return;
         }
-        let (Some(device), Some(space)) = (self.device.clone(), self.open_space()) else { return };
-        let me = self.books.me().clone();
-        let Some(entry) = device_entry(&me) else { return };
-        let wrapped = self.books.half(&space, &entry).doc.get(WRAPPED_KEY).cloned();
-        let Some(wrapped) = wrapped.as_ref().and_then(Value::as_text) else { return };
-        let bytes = BASE64.decode(wrapped.as_bytes()).ok();
-        let Some(ring) = bytes.and_then(|bytes| unwrap(&device, &bytes, &me).ok()) else {
+        let Some(device) = self.device.clone() else { return };
+        let Some(handed) = self.handed_ring(&device) else { return };
+        let Some(ring) = handed else {
             self.roll.ring_refused = true;
             return;
         };
@@ -110,6 +108,41 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
         self.roll.ring_refused = false;
         self.take_over(ring);
+    }
+
+    /// Takes the later keys of a ring that was handed to a machine which has one already: it was
+    /// removed and let in again, or comes from before there were lists. Its admission says that
+    /// it was handed every key before it, so nobody wraps these for it once more. Only keys that
+    /// the list names are taken.
+    fn fill_ring(&mut self, held: &KeyRing) {
+        let (Some(device), Some(community)) =
+            (self.device.clone(), self.books.me().community.clone())
+        else {
+            return;
+        };
+        let list = self.roll.list.as_ref();
+        let lacking =
+            list.and_then(|list| Some(list.lacking(held, list.admission(&device.keys())?)));
+        let lacking: BTreeSet<KeyMark> =
+            lacking.into_iter().flatten().map(|(marked, _)| marked).collect();
+        if lacking.is_empty() {
+            return;
+        }
+        if let Some(Some(handed)) = self.handed_ring(&device) {
+            let keys = handed.keys().filter(|key| lacking.contains(&mark(&community, key)));
+            self.take_keys(keys.cloned().collect());
+        }
+    }
+
+    /// The ring in our own `device` entry: `None` if there is none, and inside, if our key does
+    /// not open it.
+    fn handed_ring(&mut self, device: &DeviceKey) -> Option<Option<KeyRing>> {
+        let space = self.open_space()?;
+        let me = self.books.me().clone();
+        let entry = device_entry(&me)?;
+        let wrapped = self.books.half(&space, &entry).doc.get(WRAPPED_KEY).cloned()?;
+        let bytes = BASE64.decode(wrapped.as_text()?.as_bytes()).ok();
+        Some(bytes.and_then(|bytes| unwrap(device, &bytes, &me).ok()))
     }
 
     /// Opens every envelope that waited for the ring.

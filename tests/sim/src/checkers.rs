@@ -4,6 +4,9 @@
 //! refuse to trust anything a machine says of itself where the journal can be read.
 
 mod erased;
+mod kept;
+mod members;
+pub(crate) mod room;
 pub(crate) mod rows;
 pub(crate) mod settled;
 
@@ -38,6 +41,12 @@ pub enum Checker {
     Sealed,
     /// Of what was erased nobody keeps a key or a text.
     Erased,
+    /// Of what was written, what nobody replaced is there; who disagree are told.
+    Kept,
+    /// Who is on a list seals with one key and reads all; who was removed reads nothing later.
+    Members,
+    /// What was saved is not saved again.
+    Once,
     /// Nothing of one community reaches another.
     Isolated,
     /// Queues, frames and lists stay below their bounds.
@@ -68,6 +77,9 @@ impl Checker {
             Self::Counted => "counted",
             Self::Sealed => "sealed",
             Self::Erased => "erased",
+            Self::Kept => "kept",
+            Self::Members => "members",
+            Self::Once => "once",
             Self::Isolated => "isolated",
             Self::Bounded => "bounded",
             Self::Live => "live",

@@ -3,14 +3,16 @@
 //!
 //! It refuses to look into the site but through what a daemon or an audit may ask.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use linli_domain::id::{ChangeHash, CommunityId, EntryId, PeerName, Role, Space};
 use linli_domain::pack::{PackHash, Registry};
-use linli_domain::seal::{DeviceKey, KeyRing, MemberKeys};
+use linli_domain::seal::{DeviceKey, KeyRing, MemberKeys, Members};
 use linli_replica::frame::Frame;
+use linli_runtime::ask::Ask;
 use linli_runtime::site::{Entropy, OpenSiteError, Opening, Site, Standing};
 use linli_store::journal::{JournalOptions, OpenError, ReadError};
 use linli_store::store::{Store, StoreError, StoreOptions};
@@ -41,6 +43,10 @@ pub(crate) struct Machine {
     pub(crate) disk: MemoryDisk,
     pub(crate) views: MemoryViews,
     pub(crate) ring: Option<KeyRing>,
+    /// It begins its community's member list.
+    pub(crate) founds: bool,
+    /// The file of the member list it follows.
+    pub(crate) list: Option<Vec<u8>>,
     device: Option<DeviceKey>,
     pub(crate) well: Well,
     /// The well as it was when this life began.
@@ -55,8 +61,18 @@ pub(crate) struct Machine {
     /// A turn stands in the queue.
     pub(crate) turn_planned: bool,
     pub(crate) doom: Option<Doom>,
+    /// The next sync of its journal is durable, and is said to have failed.
+    pub(crate) unsure: Arc<AtomicBool>,
+    /// What a person tries once more, not knowing whether it was saved.
+    pub(crate) again: Option<Ask>,
+    /// Steps that screens show in this turn, by entry.
+    pub(crate) showing: Vec<Shown>,
+    /// Steps that its people have seen.
+    pub(crate) shown: BTreeMap<(CommunityId, EntryId), BTreeSet<String>>,
     /// Something in its journal is not what was written.
     pub(crate) rotten: bool,
+    /// Something of it was damaged, or set back, once.
+    pub(crate) damaged: bool,
     /// The last start cut something off the journal's end.
     pub(crate) tail_cut: bool,
     /// Its views fail since they were last opened.
@@ -70,6 +86,8 @@ pub(crate) struct Machine {
     pub(crate) seen: BTreeMap<Space, u64>,
     /// Every change in its journal, as far as it was read.
     pub(crate) held: BTreeSet<ChangeHash>,
+    /// Bytes of the changes in its journal, as far as it was read.
+    pub(crate) live_bytes: u64,
     /// Entries in its journal, as far as it was read.
     pub(crate) entries: BTreeSet<(CommunityId, EntryId)>,
     /// The machine whose disk it began on.
@@ -81,6 +99,9 @@ pub(crate) struct Machine {
     /// The hash of the definitions published last, for a planted bug.
     pub(crate) published: Arc<Mutex<Option<PackHash>>>,
 }
+
+/// The steps of an entry as a screen shows them.
+pub(crate) type Shown = ((CommunityId, EntryId), BTreeSet<String>);
 
 /// Why a program does not start.
 #[derive(Debug)]
@@ -112,6 +133,12 @@ pub(crate) enum Input {
     MakeStick { reader: Option<PeerName> },
     /// Somebody brings a file, of which so many batches can be read.
     TakeStick { stick: usize, cut: usize },
+    /// Somebody takes a lost desk off the member list.
+    Remove { name: PeerName },
+    /// A person does something of the world's choice.
+    Act { ask: Ask, counted: &'static str },
+    /// A person tries once more what may have been saved.
+    Again,
     /// The office publishes a version of a pack.
     Publish { version: u64 },
 }
@@ -123,6 +150,8 @@ pub(crate) enum Doom {
     BeforeCommit,
     /// Power fails after the commit, before anything leaves.
     AfterCommit,
+    /// The commit is durable and said to have failed: nobody knows what became of it.
+    Unsure,
 }
 
 /// A copy of a machine's store, as an office makes one on a stick.
@@ -150,6 +179,8 @@ impl Machine {
             disk: MemoryDisk::new(),
             views: MemoryViews::new(),
             ring,
+            founds: plan.founds,
+            list: None,
             device,
             well_at_start: well.copy(),
             well,
@@ -160,7 +191,12 @@ impl Machine {
             inbox: VecDeque::new(),
             turn_planned: false,
             doom: None,
+            unsure: Arc::default(),
+            again: None,
+            showing: Vec::new(),
+            shown: BTreeMap::new(),
             rotten: false,
+            damaged: false,
             tail_cut: false,
             views_broken: false,
             disk_ms: DISK_MS,
@@ -168,6 +204,7 @@ impl Machine {
             life: 0,
             seen: BTreeMap::new(),
             held: BTreeSet::new(),
+            live_bytes: 0,
             entries: BTreeSet::new(),
             copy_of: None,
             other_life: false,
@@ -186,6 +223,7 @@ impl Machine {
             disk,
             views,
             ring: self.ring.clone(),
+            list: self.list.clone(),
             device: self.device.clone(),
             well_at_start: well.copy(),
             well,
@@ -193,6 +231,10 @@ impl Machine {
             inbox: VecDeque::new(),
             turn_planned: false,
             doom: None,
+            unsure: Arc::default(),
+            again: None,
+            showing: Vec::new(),
+            shown: BTreeMap::new(),
             backups: Vec::new(),
             life: 0,
             seen: BTreeMap::new(),
@@ -213,6 +255,20 @@ impl Machine {
         self.device.as_ref().map(DeviceKey::keys)
     }
 
+    /// The member list that it keeps.
+    pub(crate) fn members(&self) -> Option<Members> {
+        let (community, bytes) = (self.name.community.as_ref()?, self.list.as_ref()?);
+        Members::from_bytes(community, bytes).ok()
+    }
+
+    /// Whether it may read what is sealed: it is on the list, or has no list to be on.
+    pub(crate) fn is_member(&self) -> bool {
+        match (self.members(), self.device_keys()) {
+            (Some(list), Some(keys)) => list.admission(&keys).is_some(),
+            _ => true,
+        }
+    }
+
     /// Whether a link to it can stand.
     pub(crate) fn is_up(&self) -> bool {
         self.hostile || self.site.is_some()
@@ -221,12 +277,15 @@ impl Machine {
     /// Starts the program.
     pub(crate) fn start(&mut self, now_ms: u64, planted: Option<Planted>) -> Result<(), NoStart> {
         self.well_at_start = self.well.copy();
-        let disk = SimDisk::new(self.disk.clone(), planted);
+        let mut disk = SimDisk::new(self.disk.clone(), planted);
+        disk.unsure = self.unsure.clone();
         let views = SimViews {
             views: self.views.clone(),
             planted,
             begun: Begun::Nothing,
             replaced: 0,
+            before: BTreeMap::new(),
+            reads: Cell::new(0),
             published: self.published.clone(),
         };
         let options = StoreOptions { journal: journal_options(), ..StoreOptions::default() };
@@ -248,7 +307,7 @@ impl Machine {
             registry: self.registry.clone(),
             ring: self.ring.clone(),
             device: self.device.clone(),
-            members: Standing::default(),
+            members: Standing { list: self.members(), founding: self.founds },
             entropy: match planted {
                 Some(Planted::SystemRandomness) => stray_entropy(),
                 _ => self.well.entropy(),
@@ -269,6 +328,7 @@ impl Machine {
         self.life += 1;
         self.seen.clear();
         self.held.clear();
+        self.live_bytes = 0;
         self.entries.clear();
         Ok(())
     }
@@ -277,6 +337,7 @@ impl Machine {
     pub(crate) fn drop_site(&mut self) {
         self.site = None;
         self.inbox.clear();
+        self.showing.clear();
         self.doom = None;
     }
 

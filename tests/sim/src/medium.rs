@@ -3,7 +3,10 @@
 //!
 //! It refuses to fail by itself: faults are planned by the world.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use linli_domain::pack::PackHash;
@@ -24,6 +27,10 @@ const STALE_EVERY: u64 = 3;
 const DEFINITIONS: &[u8] = &[1, b'd'];
 /// And of halves of entries.
 const HALVES: &[u8] = &[1, b'h'];
+/// Every so many reads of a half give what stood there before.
+const OLD_READ_EVERY: u64 = 5;
+/// What the files of a journal end with.
+const SEGMENT: &str = ".seg";
 
 /// A disk in memory.
 #[derive(Debug, Clone)]
@@ -31,13 +38,24 @@ pub(crate) struct SimDisk {
     pub(crate) disk: MemoryDisk,
     pub(crate) planted: Option<Planted>,
     pub(crate) syncs: u64,
+    /// The next sync of a segment is durable, and is said to have failed.
+    pub(crate) unsure: Arc<AtomicBool>,
+    /// The file that was appended to last, and not synced since.
+    appended: Option<String>,
     /// Every row that was put on the key shelf, kept by a planted bug.
     shelved: Vec<u8>,
 }
 
 impl SimDisk {
     pub(crate) fn new(disk: MemoryDisk, planted: Option<Planted>) -> Self {
-        Self { disk, planted, syncs: 0, shelved: Vec::new() }
+        Self {
+            disk,
+            planted,
+            syncs: 0,
+            unsure: Arc::default(),
+            appended: None,
+            shelved: Vec::new(),
+        }
     }
 }
 
@@ -52,6 +70,7 @@ impl Disk for SimDisk {
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let full = self.planted == Some(Planted::FullDiskIgnored);
+        self.appended = Some(name.to_owned());
         if self.planted == Some(Planted::ErasedKeyTakenAgain) && name == SHELF_FILES[0] {
             self.shelved.extend_from_slice(bytes);
         }
@@ -67,6 +86,12 @@ impl Disk for SimDisk {
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
         self.syncs += 1;
+        let appended = self.appended.take().is_some_and(|last| last == name);
+        if appended && name.ends_with(SEGMENT) && self.unsure.swap(false, Ordering::Relaxed) {
+            self.disk.sync(name)?;
+            self.disk.sync_dir()?;
+            return Err(io::Error::other("nobody hears what became of it"));
+        }
         match self.planted {
             Some(Planted::ShelfOnce) if name == SHELF_FILES[1] => Ok(()),
             Some(Planted::LyingSync) if self.syncs.is_multiple_of(LIES_EVERY) => Ok(()),
@@ -87,6 +112,11 @@ impl Disk for SimDisk {
     }
 
     fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        if self.planted == Some(Planted::OldFilesLeft)
+            && let Some(old) = self.disk.bytes(name)
+        {
+            self.disk.append(&format!("{name}.{}", self.syncs), &old)?;
+        }
         self.disk.put(name, bytes)
     }
 
@@ -119,6 +149,10 @@ pub(crate) struct SimViews {
     pub(crate) begun: Begun,
     /// Rows of contributions that were replaced.
     pub(crate) replaced: u64,
+    /// Rows of halves as they were before they were replaced, kept by a planted bug.
+    pub(crate) before: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Reads of such rows.
+    pub(crate) reads: Cell<u64>,
     /// The hash of the definitions published last.
     pub(crate) published: Arc<Mutex<Option<PackHash>>>,
 }
@@ -133,6 +167,12 @@ impl Views for SimViews {
             && let Some(hash) = *self.published.lock().unwrap_or_else(PoisonError::into_inner)
         {
             return Ok(Some(hash.0.to_vec()));
+        }
+        if let Some(before) = self.before.get(key) {
+            self.reads.set(self.reads.get() + 1);
+            if self.reads.get().is_multiple_of(OLD_READ_EVERY) {
+                return Ok(Some(before.clone()));
+            }
         }
         self.views.get(key)
     }
@@ -149,6 +189,14 @@ impl Views for SimViews {
     fn write(&mut self, batch: &ViewBatch) -> Result<(), ViewsError> {
         match self.planted {
             Some(Planted::TornViews) => self.write_torn(batch),
+            Some(Planted::OldRowsRead) => {
+                for (key, _) in batch.rows().filter(|(key, _)| key.starts_with(HALVES)) {
+                    if let Some(before) = self.views.get(key)? {
+                        self.before.insert(key.to_vec(), before);
+                    }
+                }
+                self.views.write(batch)
+            }
             Some(Planted::FiguresNotRemoved) => {
                 let mut kept = ViewBatch::new();
                 for (key, value) in batch.rows() {

@@ -48,6 +48,8 @@ pub(crate) struct Told {
     pub(crate) shown: Option<String>,
     /// Changes that the person is told are saved.
     pub(crate) saved: Vec<(Space, EntryId, ChangeHash)>,
+    /// The act that says the same once more, if it wrote something.
+    pub(crate) again: Option<Ask>,
     /// A rule that was broken before the person's eyes.
     pub(crate) violation: Option<Violation>,
 }
@@ -267,17 +269,20 @@ impl People {
     }
 
     /// Asks the machine, and notes what it says.
-    fn ask(&mut self, at: &mut Machine, ask: Ask, counted: &'static str) -> Told {
+    pub(crate) fn ask(&mut self, at: &mut Machine, ask: Ask, counted: &'static str) -> Told {
         let asked = name_of(&ask);
         let Some(site) = &mut at.site else {
             let what = format!("{asked}: nobody answers");
-            return Told { what, counted, shown: None, saved: Vec::new(), violation: None };
+            let saved = Vec::new();
+            return Told { what, counted, shown: None, saved, again: None, violation: None };
         };
         let personal = secrets_in(&ask);
-        let answer = site.ask(ask);
+        let answer = site.ask(ask.clone());
+        let mut again = None;
         let mut saved = Vec::new();
         let what = match &answer {
             Answer::Written { entry, changes, .. } => {
+                again = crate::world::again(&ask, entry).filter(|_| *changes > 0);
                 for community in communities_of(&at.name, &at.entries, entry) {
                     saved.extend(new_changes(site, &community, entry, &at.held));
                 }
@@ -304,7 +309,7 @@ impl People {
             _ => format!("{asked}: answered"),
         };
         let shown = serde_json::to_string(&answer).ok();
-        Told { what, counted, shown, saved, violation: None }
+        Told { what, counted, shown, saved, again, violation: None }
     }
 
     /// An entry that the machine has, of a kind or of any.
@@ -367,7 +372,12 @@ fn secrets_in(ask: &Ask) -> Vec<String> {
 fn show(at: &mut Machine, community: Option<&CommunityId>, entry: &EntryId) -> Option<EntryView> {
     let ask = Ask::Show { community: community.cloned(), entry: entry.clone(), reason: None };
     match at.site.as_mut()?.ask(ask) {
-        Answer::Entry(view) => Some(*view),
+        Answer::Entry(view) => {
+            let community = view.community.clone().or_else(|| at.name.community.clone())?;
+            let steps = view.steps.iter().map(|step| step.id.clone()).collect();
+            at.showing.push(((community, view.entry.clone()), steps));
+            Some(*view)
+        }
         _ => None,
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) faults: Faults,
     /// Average milliseconds between two acts or faults.
     pub(crate) pause_ms: u64,
+    /// Three streets full of communities.
+    pub(crate) large: bool,
 }
 
 /// One machine as planned.
@@ -37,6 +39,8 @@ pub(crate) struct MachinePlan {
     pub(crate) has_ring: bool,
     /// Joins while the world runs.
     pub(crate) late: bool,
+    /// Founded its community, and begins the member list there.
+    pub(crate) founds: bool,
     /// Follows no rule.
     pub(crate) hostile: bool,
     /// Its wall clock against true time.
@@ -67,6 +71,14 @@ pub(crate) struct Faults {
     pub(crate) rebuilds: bool,
     /// Hubs publish packs, and some machines have a later release.
     pub(crate) definitions: bool,
+    /// Somebody carries files between desks of a community.
+    pub(crate) sticks: bool,
+    /// Communities have member lists, and lose desks.
+    pub(crate) members: bool,
+    /// Two desks that are cut off from each other work on one thing.
+    pub(crate) apart: bool,
+    /// Commits of which nobody hears what became of them.
+    pub(crate) unsure: bool,
 }
 
 impl Plan {
@@ -74,6 +86,7 @@ impl Plan {
     pub(crate) fn draw(seed: u64) -> Self {
         let mut chance = Chance::new(seed, 1);
         let mut later = Chance::new(seed, 8);
+        let mut latest = Chance::new(seed, 9);
         let faults = Faults {
             crashes: chance.percent(75),
             disks: chance.percent(50),
@@ -89,10 +102,15 @@ impl Plan {
             copies: later.percent(30),
             rebuilds: later.percent(30),
             definitions: later.percent(12),
+            sticks: latest.percent(12),
+            members: latest.percent(25),
+            apart: latest.percent(40),
+            unsure: latest.percent(40),
         };
         let faults = Faults { rot: !faults.restores && chance.percent(60), ..faults };
         let pause_ms = chance.one_of(&[40, 120, 300]);
-        let mut plan = Self { machines: Vec::new(), roads: Vec::new(), faults, pause_ms };
+        let (machines, roads) = (Vec::new(), Vec::new());
+        let mut plan = Self { machines, roads, faults, pause_ms, large: false };
         let communities = match chance.between(0, 9) {
             0..=5 => 2,
             6..=8 => 3,
@@ -100,6 +118,7 @@ impl Plan {
         };
         let shares = match chance.between(0, 99) {
             0..LARGE_PERCENT => {
+                plan.large = true;
                 let most = COMMUNITIES_MAX / STREETS.len() as u64;
                 STREETS.map(|_| chance.between(3, most) as usize)
             }
@@ -108,7 +127,7 @@ impl Plan {
         };
         let mut first = 0;
         for (street, share) in STREETS.into_iter().zip(shares).filter(|(_, share)| *share > 0) {
-            plan.street(&mut chance, street, first, share);
+            plan.street([&mut chance, &mut latest], street, first, share);
             first += share;
         }
         if first > communities {
@@ -135,14 +154,24 @@ impl Plan {
         }
     }
 
-    fn street(&mut self, chance: &mut Chance, street: &str, first: usize, communities: usize) {
+    /// `more` decides what came later, so that all other worlds stay as they were.
+    fn street(
+        &mut self,
+        [chance, more]: [&mut Chance; 2],
+        street: &str,
+        first: usize,
+        communities: usize,
+    ) {
         let hub = self.add(&format!("d/{street}/-/hub"));
         for community in first..first + communities {
-            let desks = chance.between(1, 3) as usize;
+            // A list is for desks beside one another.
+            let further = if self.faults.members { more.between(0, 2) } else { 0 };
+            let desks = (chance.between(1, 3) + further) as usize;
             let own: Vec<MachineNo> = (1..=desks)
                 .map(|desk| self.add(&format!("d/{street}/{street}-c{community}/desk{desk}")))
                 .collect();
             for (nth, &desk) in own.iter().enumerate() {
+                self.machines[desk].founds = nth == 0 && self.faults.members;
                 self.machines[desk].has_ring = nth == 0 || chance.percent(70);
                 self.machines[desk].late = nth > 0 && chance.percent(25);
                 self.roads.push((desk, hub));
@@ -168,6 +197,7 @@ impl Plan {
             name: PeerName::parse(name).expect("the plan writes valid names"),
             has_ring: false,
             late: false,
+            founds: false,
             hostile: false,
             clock_off_ms: 0,
             node_bytes_per_day: 0,

@@ -116,11 +116,27 @@ pub enum Planted {
     DefinitionsMixed,
     /// Only one of the two files of the key shelf is written.
     ShelfOnce,
+    /// What comes about the member list is not read at some turns.
+    MembersUnheard,
+    /// A machine that gets a later key of its community goes on with the one it has.
+    OldKeyKept,
+    /// A new ring is copied to every desk, also to those that were removed.
+    RingHandedOn,
+    /// Conflicts are listed nowhere.
+    ConflictsHidden,
+    /// What may have been saved is tried again as something new.
+    RetriedAsNew,
+    /// A row of an entry is read as it was before it was replaced.
+    OldRowsRead,
+    /// A hub hears whoever came last when nobody else has anything to say.
+    LastComeNeverServed,
+    /// Each time a small file is replaced, what it was is left beside it.
+    OldFilesLeft,
 }
 
 impl Planted {
     /// All of them, with the names they are asked for by.
-    pub const ALL: [(Self, &'static str); 55] = [
+    pub const ALL: [(Self, &'static str); 63] = [
         (Self::AckBeforeCommit, "ack-before-commit"),
         (Self::FramesBeforeCommit, "frames-before-commit"),
         (Self::CommitErrorIgnored, "commit-error-ignored"),
@@ -176,6 +192,14 @@ impl Planted {
         (Self::LandedTooEarly, "landed-too-early"),
         (Self::DefinitionsMixed, "definitions-mixed"),
         (Self::ShelfOnce, "shelf-once"),
+        (Self::MembersUnheard, "members-unheard"),
+        (Self::OldKeyKept, "old-key-kept"),
+        (Self::RingHandedOn, "ring-handed-on"),
+        (Self::ConflictsHidden, "conflicts-hidden"),
+        (Self::RetriedAsNew, "retried-as-new"),
+        (Self::OldRowsRead, "old-rows-read"),
+        (Self::LastComeNeverServed, "last-come-never-served"),
+        (Self::OldFilesLeft, "old-files-left"),
     ];
 
     /// The name it is asked for by.

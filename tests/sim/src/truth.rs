@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use linli_domain::id::{ActorId, ChangeHash, EntryId, Space};
+use linli_domain::id::{ActorId, ChangeHash, EntryId, PeerName, Space};
 
 /// A machine of the world, by its place in the list.
 pub(crate) type MachineNo = usize;
@@ -28,6 +28,8 @@ pub(crate) struct Truth {
     promised: BTreeMap<ChangeHash, BTreeSet<MachineNo>>,
     /// Changes that some hub has had, whatever became of it since.
     reached: BTreeSet<ChangeHash>,
+    /// Envelopes whose machine knew that these desks had been removed.
+    closed_to: BTreeMap<ChangeHash, Vec<PeerName>>,
     /// What each machine has told a peer that it refuses.
     refused: BTreeMap<MachineNo, BTreeSet<ChangeHash>>,
 }
@@ -61,6 +63,16 @@ impl Truth {
 
     pub(crate) fn is_crafted(&self, hash: &ChangeHash) -> bool {
         self.crafted.contains(hash)
+    }
+
+    /// A machine sealed this knowing that these desks are gone.
+    pub(crate) fn note_closed_to(&mut self, hash: ChangeHash, gone: Vec<PeerName>) {
+        self.closed_to.insert(hash, gone);
+    }
+
+    /// Whether whoever sealed this knew that a desk is gone.
+    pub(crate) fn is_closed_to(&self, hash: &ChangeHash, desk: &PeerName) -> bool {
+        self.closed_to.get(hash).is_some_and(|gone| gone.contains(desk))
     }
 
     /// A machine has said, or shown, that it keeps a change.

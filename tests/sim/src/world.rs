@@ -2,11 +2,14 @@
 //!
 //! Everything happens in the order of (time, number). It refuses real time, threads and files.
 
+mod apart;
 mod careless;
 mod damage;
 mod faults;
+mod herd;
 mod links;
 mod lives;
+mod members;
 mod peace;
 mod sticks;
 mod turns;
@@ -15,9 +18,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use linli_domain::id::{CommunityId, PeerName, Role};
-use linli_domain::seal::{CommunityKey, KeyRing, MemberKeys};
+use linli_domain::seal::{CommunityKey, KeyRing};
 use linli_store::CrashKeep;
 
+pub(crate) use apart::again;
 use damage::Found;
 
 use crate::chance::Chance;
@@ -69,7 +73,16 @@ pub(crate) struct World {
     /// Somebody carries files; a chance of its own leaves all other worlds as they were.
     carries: bool,
     carrier: Chance,
+    /// For acts and faults that came later.
+    keeper: Chance,
+    /// Desks that somebody has taken off a list.
+    lost: BTreeSet<PeerName>,
+    large: bool,
+    herd: Option<herd::Herd>,
 }
+
+/// Acts and faults of a large world, for each of another.
+const STEPS_OF_LARGE: u32 = 4;
 
 /// What happens at a moment.
 #[derive(Debug)]
@@ -78,6 +91,8 @@ enum Event {
     Step,
     /// Someone looks whether a wire can be made.
     Dial { road: usize },
+    /// Someone dials at once.
+    Call { road: usize },
     /// A frame reaches an end.
     Arrive { wire: u64, side: usize },
     /// An end learns that its wire is gone.
@@ -120,6 +135,7 @@ impl World {
             machines.push(Machine::new(machine, ring, chance, registry));
         }
         let mallory = plan.machines.iter().position(|machine| machine.hostile);
+        let carries = plan.faults.sticks;
         let roads = plan.roads.iter().map(|ends| Road::new(*ends)).collect();
         Self {
             machines,
@@ -130,7 +146,7 @@ impl World {
             planted: options.planted,
             faults: plan.faults,
             pause_ms: plan.pause_ms,
-            steps_left: options.steps,
+            steps_left: options.steps * if plan.large { STEPS_OF_LARGE } else { 1 },
             peace_since: None,
             people: People::new(Chance::new(seed, 3)),
             mallory: Mallory::new(mallory, Chance::new(seed, 4)),
@@ -145,8 +161,14 @@ impl World {
             weather: Chance::new(seed, 5),
             fate: Chance::new(seed, 6),
             sticks: Vec::new(),
-            carries: options.sticks || options.planted == Some(Planted::BundleCursorBelieved),
+            carries: options.sticks
+                || carries
+                || options.planted == Some(Planted::BundleCursorBelieved),
             carrier: Chance::new(seed, 8),
+            keeper: Chance::new(seed, 10),
+            lost: BTreeSet::new(),
+            large: plan.large,
+            herd: None,
             communities,
         }
     }
@@ -177,6 +199,7 @@ impl World {
         match event {
             Event::Step => self.next_step()?,
             Event::Dial { road } => self.dial(road),
+            Event::Call { road } => self.call(road),
             Event::Arrive { wire, side } => self.arrive(wire, side),
             Event::Notice { wire, side } => self.notice(wire, side),
             Event::Turn { machine } => self.turn(machine)?,
@@ -207,6 +230,15 @@ impl World {
         }
         if self.carries && self.carrier.one_in(3) {
             self.use_stick();
+        }
+        if self.faults.members {
+            self.lose_desk();
+        }
+        if self.faults.apart {
+            self.work_apart();
+        }
+        if self.faults.unsure {
+            self.plan_unsure();
         }
         let pause = self.fate.between(1, 2 * self.pause_ms);
         self.plan(pause, Event::Step);
@@ -276,21 +308,13 @@ impl World {
         self.read_journal(machine, false)?;
         self.keeps_promises(machine)?;
         self.plan(self.now_ms % 1_000 + 1, Event::Second { machine, life });
+        if self.machines[machine].again.is_some() {
+            self.give(machine, Input::Again);
+        }
         if name.role() == Role::StreetHub {
             self.give(machine, Input::Enrolled);
         }
         Ok(())
-    }
-
-    /// Desks of a machine's community that lack its key.
-    fn waiting_with(&self, machine: MachineNo) -> Vec<(PeerName, MemberKeys)> {
-        let community = &self.machines[machine].name.community;
-        self.machines
-            .iter()
-            .filter(|other| other.name.community == *community && other.ring.is_none())
-            .filter(|other| !other.hostile)
-            .filter_map(|other| Some((other.name.clone(), other.device_keys()?)))
-            .collect()
     }
 
     /// A number that follows from all that happened so far.

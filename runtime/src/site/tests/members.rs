@@ -271,6 +271,30 @@ fn a_desk_from_before_there_were_lists_follows_the_one_begun_with_its_ring() {
 }
 
 #[test]
+fn a_desk_that_has_an_old_ring_when_it_is_let_in_is_handed_the_keys_since() {
+    let mut sites = community_of(&["b", "c"]);
+    sites.push(open("d/s/c/d", Some(ring()), 9));
+    for target in ["b", "c"] {
+        assert!(matches!(remove(&mut sites[1], target), Answer::Removed { .. }));
+    }
+    let meanwhile = household(&mut sites[1], "101");
+    meet(&mut sites);
+    assert!((2..5).all(|at| !reads(&mut sites[at], &meanwhile)));
+    // c was removed by mistake; d has the ring from before there was a list.
+    for at in [3, 4] {
+        approve(&mut sites, at);
+        meet(&mut sites);
+        assert!(reads(&mut sites[at], &meanwhile), "at {}", sites[at].me());
+        assert!(list(&mut sites[at]).listed && list(&mut sites[at]).lacking == 0);
+    }
+    assert!(!reads(&mut sites[2], &meanwhile), "b stays outside");
+    let after = household(&mut sites[4], "102");
+    meet(&mut sites);
+    assert!([1, 3].iter().all(|at| reads(&mut sites[*at], &after)));
+    assert!(!reads(&mut sites[2], &after));
+}
+
+#[test]
 fn with_every_desk_lost_the_sheets_bring_a_new_one_in() {
     let mut sites = community_of(&["b", "c"]);
     let seed = [44; 32];

@@ -20,7 +20,7 @@ use linli_replica::holdings::Holdings as _;
 use linli_runtime::ask::{Answer, Ask, FigureQuery};
 use linli_store::disk::Disk as _;
 
-use super::{Checker, Violation, erased, sealed};
+use super::{Checker, Violation, erased, kept, members, sealed};
 use crate::machine::Machine;
 use crate::trace::short;
 use crate::truth::MachineNo;
@@ -35,6 +35,8 @@ pub(crate) fn all(world: &mut World) -> Result<(), Violation> {
     read_alike(world)?;
     defined_alike(world)?;
     counted(world)?;
+    members::everywhere(world)?;
+    kept::everywhere(world)?;
     alone(world)
 }
 
@@ -122,9 +124,10 @@ pub(crate) fn read_out(world: &mut World) -> ReadOut {
 
 fn read_machine(machine: &mut Machine) -> BTreeMap<(Space, EntryId), String> {
     let mut out = BTreeMap::new();
+    let member = machine.is_member();
     let Some(site) = &mut machine.site else { return out };
     let books = site.books();
-    let opens = books.ring().is_some();
+    let opens = member && books.ring().is_some();
     for (community, entry) in &machine.entries {
         for space in [Space::Open(community.clone()), Space::Sealed(community.clone())] {
             if space.is_sealed() && !opens {

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use linli_runtime::ask::{RecordForm, StepForm};
+use linli_domain::id::EntryId;
+use linli_runtime::ask::{Ask, RecordForm, StepForm};
 use serde_json::{Value as Json, json};
 
 use super::People;
@@ -58,14 +59,7 @@ impl People {
             "profile" => &["amount", "day"],
             _ => return None,
         };
-        let personal: &[&str] = match kind {
-            "issue" => &["reporter", "phone", "detail"],
-            "household" => &["name", "phone", "id_number"],
-            "mutual_group" => &["leader"],
-            "duty_turn" => &["household_name", "handover_note"],
-            "group_score" => &["reviewer"],
-            _ => &[],
-        };
+        let personal = personal_fields(kind);
         if !locked && !personal.is_empty() && self.chance.one_in(3) {
             let field = self.chance.one_of(personal);
             return Some((field, Json::from(self.secret())));
@@ -88,6 +82,38 @@ impl People {
             _ => json!(self.word()),
         };
         Some((field, value))
+    }
+
+    /// The same thing, as two people put it down who do not know of one another.
+    pub(crate) fn same_thing(&mut self) -> [Ask; 2] {
+        let turn = [
+            ("group", self.group_id()),
+            ("month", json!(format!("2026-{:02}", self.chance.between(1, 3)))),
+        ];
+        [0, 1].map(|_| {
+            let own = [
+                ("tasks", self.tasks()),
+                ("grid", self.grid()),
+                ("household_name", json!(self.secret())),
+            ];
+            let fields = turn.clone().into_iter().chain(own);
+            let fields = fields.map(|(name, value)| (name.to_owned(), value)).collect();
+            Ask::Add { kind: "duty_turn".to_owned(), id: None, fields }
+        })
+    }
+
+    /// An edit of a personal field of an entry, if its kind has any.
+    pub(crate) fn personal_edit(&mut self, entry: &EntryId) -> Option<Ask> {
+        let field = *self.chance.pick(personal_fields(entry.kind()))?;
+        let fields = BTreeMap::from([(field.to_owned(), json!(self.secret()))]);
+        Some(Ask::Edit { community: None, entry: entry.clone(), fields })
+    }
+
+    /// An edit that fills an open field of an entry, if its kind is one that people edit.
+    pub(crate) fn open_edit(&mut self, entry: &EntryId) -> Option<Ask> {
+        let (field, value) = self.new_value(entry.kind(), true)?;
+        let fields = BTreeMap::from([(field.to_owned(), value)]);
+        Some(Ask::Edit { community: None, entry: entry.clone(), fields })
     }
 
     fn issue(&mut self) -> Form {
@@ -175,6 +201,18 @@ impl People {
             self.chance.one_of(&[&[], &["civility"], &["civility", "cleanliness"]]);
         let tasks: Vec<&str> = first.iter().copied().chain([last]).collect();
         json!(tasks)
+    }
+}
+
+/// The personal fields of a kind that people edit.
+fn personal_fields(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "issue" => &["reporter", "phone", "detail"],
+        "household" => &["name", "phone", "id_number"],
+        "mutual_group" => &["leader"],
+        "duty_turn" => &["household_name", "handover_note"],
+        "group_score" => &["reviewer"],
+        _ => &[],
     }
 }
 

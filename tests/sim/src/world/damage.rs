@@ -17,6 +17,8 @@ use crate::truth::MachineNo;
 const SEGMENT: &str = ".seg";
 /// How far a journal had come, beside its segments.
 const REACH: &str = "reach";
+/// Its bytes, the last four being its checksum.
+const REACH_BYTES: usize = 64;
 /// What a disk loses at once.
 const PAGE_BYTES: u64 = 4_096;
 
@@ -131,13 +133,21 @@ impl World {
 
 /// Whether the reach of a journal says that it goes beyond this byte of a segment.
 fn reaches(machine: &Machine, file: &str, byte: usize) -> bool {
-    let Some(reach) = machine.disk.bytes(REACH) else { return false };
+    machine.disk.bytes(REACH).is_some_and(|reach| goes_beyond(&reach, file, byte))
+}
+
+/// As [`reaches`], of the bytes. Of a reach that a power cut left in part the store believes
+/// nothing, so it tells nobody that an end is missing: a journal whose only page is then gone
+/// looks like one that was never written.
+fn goes_beyond(reach: &[u8], file: &str, byte: usize) -> bool {
     let word = |at: usize| {
         let bytes = reach.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, u32::from_le_bytes)
     };
+    let whole = reach.len() == REACH_BYTES
+        && crc32c::crc32c(&reach[..REACH_BYTES - 4]) == word(REACH_BYTES - 4);
     // Where segment and offset stand in it.
-    file.starts_with(&format!("{:08}", word(12))) && word(16) as usize > byte
+    whole && file.starts_with(&format!("{:08}", word(12))) && word(16) as usize > byte
 }
 
 /// What is known of a journal that may have rotted.
@@ -149,4 +159,24 @@ pub(super) enum Found {
     Cut,
     /// It is damaged, and must be salvaged.
     Damage,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reach_that_was_left_in_part_says_nothing() {
+        let mut reach = [0; REACH_BYTES];
+        reach[12..16].copy_from_slice(&1_u32.to_le_bytes());
+        reach[16..20].copy_from_slice(&1_890_u32.to_le_bytes());
+        let crc = crc32c::crc32c(&reach[..REACH_BYTES - 4]);
+        reach[REACH_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        assert!(goes_beyond(&reach, "00000001.seg", 1_889));
+        assert!(!goes_beyond(&reach, "00000001.seg", 1_890), "it ends there");
+        assert!(!goes_beyond(&reach, "00000002.seg", 0), "it knows of no second segment");
+        assert!(!goes_beyond(&reach[..REACH_BYTES / 2], "00000001.seg", 0));
+        reach[REACH_BYTES / 2..].fill(0);
+        assert!(!goes_beyond(&reach, "00000001.seg", 0));
+    }
 }

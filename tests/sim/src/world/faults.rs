@@ -7,7 +7,7 @@ use crate::chance::Well;
 use crate::checkers::{Checker, Violation};
 use crate::hostile::Prank;
 use crate::machine::{DISK_MS, Doom, Input, Machine};
-use crate::network::{FAST, SLOW};
+use crate::network::{FAST, Road, SLOW};
 use crate::plan::{DAY_MS, draw_clock};
 use crate::planted::Planted;
 use crate::truth::MachineNo;
@@ -218,7 +218,9 @@ impl World {
 
     /// Lets a machine that was set back off what it promised and lacks now.
     pub(super) fn let_off(&mut self, machine: MachineNo) -> Result<(), Violation> {
-        self.machines[machine].other_life = true;
+        let at = &mut self.machines[machine];
+        (at.other_life, at.damaged, at.again) = (true, true, None);
+        at.shown.clear();
         self.read_journal(machine, false)?;
         let released = self.truth.set_back(machine, &self.machines[machine].held);
         self.trace.count_by("changes set back", released);
@@ -241,6 +243,21 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// No wire can stand on any road of a machine for a while.
+    pub(super) fn cut_off(&mut self, machine: MachineNo) {
+        let until = self.now_ms + self.keeper.between(500, 10_000);
+        let own = |road: &&mut Road| road.ends.contains(&machine);
+        for road in self.roads.iter_mut().filter(own) {
+            road.blocked_until = road.blocked_until.max(until);
+        }
+        self.trace.count("partitions");
+        for road in 0..self.roads.len() {
+            if self.roads[road].ends.contains(&machine) {
+                self.cut_road(road);
+            }
+        }
     }
 
     /// No wire can stand on some or all roads of a machine for a while.

@@ -22,6 +22,11 @@ impl World {
         let longest = if self.peace_since.is_some() { 900 } else { 3_000 };
         let again = self.weather.between(300, longest);
         self.plan(again, Event::Dial { road });
+        self.call(road);
+    }
+
+    /// As [`Self::dial`], once.
+    pub(super) fn call(&mut self, road: usize) {
         let ends = self.roads[road].ends;
         let lives = ends.map(|machine| self.machines[machine].life);
         let free = self.roads[road].blocked_until <= self.now_ms;

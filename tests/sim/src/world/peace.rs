@@ -67,11 +67,16 @@ impl World {
                 self.plan(LOOK_MS, Event::Peace);
                 return Ok(false);
             }
-            let took = self.now_ms - self.peace_since.unwrap_or(self.now_ms);
+            if self.let_loose()? {
+                self.plan(LOOK_MS, Event::Peace);
+                return Ok(false);
+            }
+            let took = self.now_ms.saturating_sub(self.peace_since.unwrap_or(0));
             self.trace.say(self.now_ms, format_args!("settled after {took} ms"));
             return Ok(true);
         };
-        if self.now_ms - self.peace_since.unwrap_or(0) > LIVE_MS {
+        // A herd begins a little later.
+        if self.now_ms.saturating_sub(self.peace_since.unwrap_or(0)) > LIVE_MS {
             let text = format!("{} s after the last fault, {problem}", LIVE_MS / 1_000);
             return Err(Violation::new(Checker::Live, text));
         }
@@ -141,6 +146,9 @@ impl World {
         for _ in 0..2 {
             let machine = self.fate.place(self.machines.len());
             rows::derived_again(&self.machines[machine], self.now_ms)?;
+        }
+        for machine in self.machines.iter().filter(|machine| machine.damaged) {
+            rows::derived_again(machine, self.now_ms)?;
         }
         let before = settled::read_out(self);
         let rebuilt: Vec<MachineNo> =

@@ -3,10 +3,11 @@
 //! This is the daemon's loop, told as a story. It refuses to judge: the checkers do.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use linli_domain::change::Change;
 use linli_domain::gate;
-use linli_domain::id::{ChangeHash, Role, Space};
+use linli_domain::id::{ChangeHash, PeerName, Role, Space};
 use linli_domain::seal;
 use linli_replica::engine::{Effect, LinkId};
 use linli_replica::frame::{Ack, Batch, Frame, Item};
@@ -16,7 +17,7 @@ use linli_runtime::limits::REFUSED_KEPT_MAX;
 
 use super::World;
 use super::sticks::Carried;
-use crate::checkers::{self, Checker, Violation};
+use crate::checkers::{self, Checker, Violation, room};
 use crate::machine::{Doom, Input};
 use crate::people::Told;
 use crate::planted::Planted;
@@ -31,13 +32,15 @@ const SENT_ASKED_ONE_IN: u32 = 40;
 /// What a turn owes to people and peers once it is durable.
 #[derive(Default)]
 pub(super) struct Owed {
-    told: Vec<Told>,
+    pub(super) told: Vec<Told>,
     /// Batches taken, to be acknowledged.
     pub(super) taken: Vec<(u64, Batch)>,
     /// Acknowledgements made up by a planted bug.
     pub(super) made_up: Vec<(u64, Ack)>,
     /// What was done with files.
     pub(super) carried: Vec<Carried>,
+    /// Desks taken off the list.
+    pub(super) removed: Vec<PeerName>,
 }
 
 impl World {
@@ -54,11 +57,16 @@ impl World {
             site.set_now(wall_ms);
         }
         let waiting = self.machines[machine].inbox.len().min(TURN_INPUTS_MAX);
-        let inputs: Vec<Input> = self.machines[machine].inbox.drain(..waiting).collect();
+        let mut inputs: Vec<Input> = self.machines[machine].inbox.drain(..waiting).collect();
+        self.leave_waiting(machine, &mut inputs);
+        self.count_turn(machine);
         let mut owed = Owed::default();
+        // What else comes in a turn may change the entry once more.
+        let by_hand = matches!(inputs[..], [Input::Person | Input::Act { .. }]);
         for input in inputs {
             self.feed(machine, input, &mut owed)?;
         }
+        let again = owed.told.last().and_then(|told| told.again.clone()).filter(|_| by_hand);
         if !self.machines[machine].inbox.is_empty() {
             self.machines[machine].turn_planned = true;
             self.plan(1, super::Event::Turn { machine });
@@ -67,7 +75,7 @@ impl World {
         if self.planted == Some(Planted::AckBeforeCommit) {
             self.release_answers(machine, &mut owed)?;
         }
-        let doom = self.machines[machine].doom.take();
+        let doom = self.take_doom(machine, again.is_some());
         if doom == Some(Doom::BeforeCommit) {
             self.trace.count("crashes before a commit");
             if self.plants(Planted::FramesBeforeCommit) {
@@ -75,10 +83,21 @@ impl World {
             }
             return self.crash(machine);
         }
-        let Some(site) = &mut self.machines[machine].site else { return Ok(()) };
-        let effects = match site.end_turn() {
+        let unheard = self.slips(Planted::MembersUnheard, 3);
+        let at = &mut self.machines[machine];
+        let Some(site) = &mut at.site else { return Ok(()) };
+        if unheard {
+            site.books().take_member_news();
+        }
+        let ended = site.end_turn();
+        let happened = !at.unsure.swap(false, Ordering::Relaxed);
+        let effects = match ended {
             Ok(effects) => effects,
             Err(error) => {
+                if doom == Some(Doom::Unsure) && happened {
+                    self.trace.count("commits of which nobody heard");
+                    self.machines[machine].again = again;
+                }
                 self.trace.count("commits that failed");
                 let name = &self.machines[machine].name;
                 self.trace.say(now_ms, format_args!("{name} cannot commit: {error}"));
@@ -131,6 +150,9 @@ impl World {
                     site.tick();
                 }
             }
+            Input::Remove { name } => self.remove_desk(machine, name, owed),
+            Input::Act { ask, counted } => self.act(machine, ask, counted, owed),
+            Input::Again => self.try_again(machine)?,
             Input::MakeStick { reader } => self.make_stick(machine, reader.as_ref(), owed),
             Input::TakeStick { stick, cut } => self.take_stick(machine, stick, cut, owed),
             Input::Publish { version } => self.put_on_board(machine, version)?,
@@ -146,6 +168,8 @@ impl World {
 
     /// Tells people what became of their acts.
     fn release_answers(&mut self, machine: MachineNo, owed: &mut Owed) -> Result<(), Violation> {
+        self.lost.extend(owed.removed.drain(..));
+        self.note_shown(machine)?;
         let name = &self.machines[machine].name;
         for told in owed.told.drain(..) {
             if let Some(text) = &told.shown {
@@ -256,15 +280,13 @@ impl World {
 
     fn after_turn(&mut self, machine: MachineNo) -> Result<(), Violation> {
         let swallow = self.slips(Planted::UntouchedFigures, 10);
+        self.keep_keys(machine);
+        room::disk_bounded(&self.machines[machine])?;
         let views_broken = self.machines[machine].views_broken;
         let lazy = self.peace_since.is_none() && self.weather.one_in(3);
         let name = self.machines[machine].name.clone();
         let at = &mut self.machines[machine];
         let Some(site) = &mut at.site else { return Ok(()) };
-        if let Some(ring) = site.take_ring() {
-            at.ring = Some(ring);
-            self.trace.count("desks that got the ring");
-        }
         if swallow {
             site.books().take_touched(1);
         }
@@ -386,6 +408,9 @@ impl World {
                 Made { by: machine, space: space.clone(), entry: item.entry.clone() },
             );
             self.trace.count("changes made");
+            if space.is_sealed() {
+                self.note_sealed(machine, hash);
+            }
         } else {
             let text = format!(
                 "{name} has {} of {space} {}, which no machine of this world made",
@@ -395,6 +420,7 @@ impl World {
             return Err(Violation::new(Checker::Invented, text));
         }
         self.truth.promise(machine, hash);
+        self.machines[machine].live_bytes += item.bytes.len() as u64 + room::RECORD_BYTES;
         if self.machines[machine].name.role() != Role::Node {
             self.truth.note_reached(hash);
         }
