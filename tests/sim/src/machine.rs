@@ -88,6 +88,8 @@ pub(crate) struct Machine {
     pub(crate) held: BTreeSet<ChangeHash>,
     /// Bytes of the changes in its journal, as far as it was read.
     pub(crate) live_bytes: u64,
+    /// The most that it ever kept of changes it refused: what is given up stays in the journal.
+    pub(crate) refused_bytes: u64,
     /// Entries in its journal, as far as it was read.
     pub(crate) entries: BTreeSet<(CommunityId, EntryId)>,
     /// The machine whose disk it began on.
@@ -205,6 +207,7 @@ impl Machine {
             seen: BTreeMap::new(),
             held: BTreeSet::new(),
             live_bytes: 0,
+            refused_bytes: 0,
             entries: BTreeSet::new(),
             copy_of: None,
             other_life: false,

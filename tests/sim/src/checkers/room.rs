@@ -16,12 +16,12 @@ const BYTES_BESIDE: u64 = 256 * 1024;
 /// Files beside the segments: the reach, the shelf and what replaces it, tails kept aside.
 const FILES_BESIDE: u64 = 16;
 
-/// Not more than twice what is held, and a constant; not more files than segments that are full,
-/// and a constant.
+/// Not more than twice what is held and what was kept of refused changes, and a constant; not more
+/// files than segments that are full, and a constant.
 pub(crate) fn disk_bounded(at: &Machine) -> Result<(), Violation> {
     let files = at.disk.list().unwrap_or_default();
     let bytes: u64 = files.iter().map(|name| at.disk.len(name).unwrap_or(0)).sum();
-    let bytes_max = 2 * at.live_bytes + BYTES_BESIDE;
+    let bytes_max = 2 * (at.live_bytes + at.refused_bytes) + BYTES_BESIDE;
     let files_max = bytes / journal_options().segment_bytes + FILES_BESIDE;
     if bytes > bytes_max || files.len() as u64 > files_max {
         let text = format!(

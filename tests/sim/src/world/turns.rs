@@ -281,7 +281,11 @@ impl World {
     fn after_turn(&mut self, machine: MachineNo) -> Result<(), Violation> {
         let swallow = self.slips(Planted::UntouchedFigures, 10);
         self.keep_keys(machine);
-        room::disk_bounded(&self.machines[machine])?;
+        let at = &mut self.machines[machine];
+        if let Some(site) = &mut at.site {
+            at.refused_bytes = at.refused_bytes.max(site.books().refused_bytes() as u64);
+        }
+        room::disk_bounded(at)?;
         let views_broken = self.machines[machine].views_broken;
         let lazy = self.peace_since.is_none() && self.weather.one_in(3);
         let name = self.machines[machine].name.clone();
