@@ -5,7 +5,7 @@ use linli_replica::frame::Frame;
 
 use super::{Event, World};
 use crate::checkers::{self, Violation};
-use crate::machine::Input;
+use crate::machine::{Input, Machine};
 use crate::network::{Wire, frame_bytes};
 use crate::planted::Planted;
 use crate::trace::Told;
@@ -39,6 +39,10 @@ impl World {
         if !free || !up || connected || (hostile && self.peace_since.is_some()) {
             return;
         }
+        if self.is_shut(road) {
+            self.trace.count("links refused to machines shut out");
+            return;
+        }
         self.wires_made += 1;
         let number = self.wires_made;
         let mut wire = Wire::new(road, [(ends[0], lives[0]), (ends[1], lives[1])], self.now_ms);
@@ -58,6 +62,32 @@ impl World {
                 let peer = self.name_told(ends[side], names[1 - side].clone());
                 self.give(ends[side], Input::Up { wire: number, peer });
             }
+        }
+    }
+
+    /// Whether one end has shut the other out: its handshakes are refused.
+    pub(super) fn is_shut(&self, road: usize) -> bool {
+        let ends = self.roads[road].ends.map(|end| &self.machines[end]);
+        let shuts = |one: &Machine, other: &Machine| {
+            one.site.as_ref().is_some_and(|site| site.shut_out().contains(&other.name))
+        };
+        shuts(ends[0], ends[1]) || shuts(ends[1], ends[0])
+    }
+
+    /// Ends what stands with machines that were shut out.
+    pub(super) fn follow_shut_out(&mut self, machine: MachineNo) {
+        let site = self.machines[machine].site.as_mut();
+        if site.and_then(linli_runtime::site::Site::take_shut_out).is_none() {
+            return;
+        }
+        let ended: Vec<u64> = self
+            .wires
+            .iter()
+            .filter(|(_, wire)| self.is_shut(wire.road))
+            .map(|(n, _)| *n)
+            .collect();
+        for wire in ended {
+            self.cut(wire, true);
         }
     }
 

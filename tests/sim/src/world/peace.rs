@@ -88,6 +88,7 @@ impl World {
     fn unrest(&mut self) -> Option<String> {
         let names = self.names();
         let hostile: Vec<bool> = self.machines.iter().map(|machine| machine.hostile).collect();
+        let shut: Vec<bool> = (0..self.roads.len()).map(|road| self.is_shut(road)).collect();
         for (number, machine) in self.machines.iter_mut().enumerate() {
             let name = machine.name.clone();
             if machine.hostile {
@@ -99,6 +100,9 @@ impl World {
             }
             let standings = site.standings();
             for (other, road) in neighbours(&self.roads, &hostile, number) {
+                if shut[road] {
+                    continue;
+                }
                 if !standings.iter().any(|standing| standing.peer == names[other]) {
                     return Some(format!(
                         "{name} has no session with {} on road {road}",
@@ -116,7 +120,7 @@ impl World {
             }
         }
         for (number, road) in self.roads.iter().enumerate() {
-            if road.ends.iter().any(|end| self.machines[*end].hostile) {
+            if shut[number] || road.ends.iter().any(|end| self.machines[*end].hostile) {
                 continue;
             }
             let stands = self.wires.values().any(|wire| {

@@ -281,6 +281,7 @@ impl World {
     fn after_turn(&mut self, machine: MachineNo) -> Result<(), Violation> {
         let swallow = self.slips(Planted::UntouchedFigures, 10);
         self.keep_keys(machine);
+        self.follow_shut_out(machine);
         let at = &mut self.machines[machine];
         if let Some(site) = &mut at.site {
             at.refused_bytes = at.refused_bytes.max(site.books().refused_bytes() as u64);
