@@ -90,7 +90,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
         let Some(device) = self.device.clone() else { return };
         let Some(handed) = self.handed_ring(&device) else { return };
-        let Some(ring) = handed else {
+        let Ok(ring) = handed else {
             self.roll.ring_refused = true;
             return;
         };
@@ -128,21 +128,20 @@ impl<D: Disk, V: Views> Site<D, V> {
         if lacking.is_empty() {
             return;
         }
-        if let Some(Some(handed)) = self.handed_ring(&device) {
+        if let Some(Ok(handed)) = self.handed_ring(&device) {
             let keys = handed.keys().filter(|key| lacking.contains(&mark(&community, key)));
             self.take_keys(keys.cloned().collect());
         }
     }
 
-    /// The ring in our own `device` entry: `None` if there is none, and inside, if our key does
-    /// not open it.
-    fn handed_ring(&mut self, device: &DeviceKey) -> Option<Option<KeyRing>> {
+    /// The ring in our own `device` entry, if there is one; an error if our key does not open it.
+    fn handed_ring(&mut self, device: &DeviceKey) -> Option<Result<KeyRing, ()>> {
         let space = self.open_space()?;
         let me = self.books.me().clone();
         let entry = device_entry(&me)?;
         let wrapped = self.books.half(&space, &entry).doc.get(WRAPPED_KEY).cloned()?;
-        let bytes = BASE64.decode(wrapped.as_text()?.as_bytes()).ok();
-        Some(bytes.and_then(|bytes| unwrap(device, &bytes, &me).ok()))
+        let bytes = BASE64.decode(wrapped.as_text()?.as_bytes()).map_err(drop);
+        Some(bytes.and_then(|bytes| unwrap(device, &bytes, &me).map_err(drop)))
     }
 
     /// Opens every envelope that waited for the ring.
