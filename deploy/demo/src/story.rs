@@ -8,7 +8,7 @@ use linli_runtime::ask::{Answer, Ask};
 use serde_json::json;
 
 use crate::communities::LEAK;
-use crate::office::{Daemon, settle};
+use crate::office::{Daemon, settle, until};
 
 /// Where it happens.
 pub const COMMUNITY: &str = LEAK.community;
@@ -101,6 +101,12 @@ fn leak(desk: &Daemon) -> anyhow::Result<String> {
         .iter()
         .find(|entry| entry.entry.kind() == "household")
         .context("the dwelling is found by street and room")?;
+    // Its key may come a moment after the entry.
+    until("the phone is there, masked", || {
+        let ask = Ask::Show { community: None, entry: household.entry.clone(), reason: None };
+        let Answer::Entry(seen) = desk.ask(&ask)? else { anyhow::bail!("the household is shown") };
+        Ok(seen.fields.contains_key("phone").then_some(()))
+    })?;
     let reason = Some("漏水，联系住户关阀".to_owned());
     let ask = Ask::Show { community: None, entry: household.entry.clone(), reason };
     let Answer::Entry(seen) = desk.ask(&ask)? else { anyhow::bail!("the household is shown") };
