@@ -149,9 +149,9 @@ pub const FREE_BYTES_MIN: u64 = 500 * MEGABYTE;
 pub const FULL_REST_SECONDS: u32 = 30;
 /// What settings count in.
 pub const MEGABYTE: u64 = 1_000_000;
-/// Halves of entries kept in memory per space while clean: about 3 KB each, 12 MB.
+/// Halves of entries kept in memory per space while clean: about 2 KB each, 8 MB.
 pub const HALVES_WARM_MAX: usize = 4_096;
-/// Halves that may differ from their rows before rows are written even under load: 24 MB.
+/// Halves that may differ from their rows before rows are written even under load: 16 MB.
 pub const HALVES_DIRTY_MAX: usize = 8_000;
 /// Between two checkpoints that nothing but an idle moment calls for. A restart applies again what
 /// came since; how much that may be, the store bounds.
