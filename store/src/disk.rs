@@ -10,6 +10,7 @@ mod real;
 use std::io;
 
 pub use memory::{CrashKeep, DiskCall, MemoryDisk};
+pub(crate) use real::place::{read_at, write_all_at};
 pub(crate) use real::sync_directory;
 pub use real::{DiskError, RealDisk};
 

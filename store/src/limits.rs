@@ -64,9 +64,29 @@ pub const ROW_KEY_BYTES_MAX: usize = 512;
 /// Largest value of a view row.
 pub const ROW_BYTES_MAX: usize = 8 << 20;
 
-/// Largest piece of a value inside sled. A leaf of sled holds up to 17 rows and is written as a
-/// blob, which sled never syncs, from 128 KiB on: 17 x (6 KiB + a key) is below 113 KiB.
-pub const ROW_PIECE_BYTES: usize = 6 << 10;
+/// Largest value that a row of sled holds itself; a longer one lies in the heap. A leaf of sled holds
+/// up to 17 rows and is written as a blob, which sled never syncs, from 128 KiB on: 17 x (64 bytes +
+/// a key) is below 10 KiB.
+pub const VALUE_INLINE_BYTES: usize = 64;
+
+/// Bytes from which a file of the heap grows no more: a heap of a million entries is some 30 files.
+pub const HEAP_FILE_BYTES: u64 = 32 << 20;
+
+/// Bytes of the heap that no row names, beyond [`HEAP_FACTOR`] times what is live, from which a
+/// checkpoint empties a file: at most 16 MiB more to write.
+pub const HEAP_SPARE_BYTES: u64 = 64 << 20;
+
+/// See [`HEAP_SPARE_BYTES`].
+pub const HEAP_FACTOR: u64 = 2;
+
+/// Bytes of the heap written at once.
+pub const HEAP_BUFFER_BYTES: usize = 256 << 10;
+
+/// Bytes of the heap read at once where values follow each other.
+pub const HEAP_WINDOW_BYTES: usize = 64 << 10;
+
+/// Bytes between two values up to which they follow each other.
+pub const HEAP_GAP_BYTES: u64 = 4 << 10;
 
 /// Rows that sled is given at a time while somebody may want to read: about 0.3 ms. A batch of more
 /// is written down first, so that it can be finished after a crash.
@@ -103,3 +123,6 @@ pub const REWRITE_BYTES_MIN: u64 = 256 << 20;
 
 /// See [`REWRITE_BYTES_MIN`].
 pub const REWRITE_FACTOR: u64 = 4;
+
+/// Rows written at once to a new view directory: 2 MiB of usual rows.
+pub const REWRITE_ROWS: usize = 2_048;

@@ -220,33 +220,33 @@ pub(crate) fn sync_directory(dir: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-mod place {
+pub(super) mod place {
     //! Reading and writing at an offset.
     use std::fs::File;
     use std::io;
     use std::os::unix::fs::FileExt;
 
-    pub(super) fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    pub(crate) fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
         file.read_at(into, offset)
     }
 
-    pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         file.write_all_at(bytes, offset)
     }
 }
 
 #[cfg(windows)]
-mod place {
+pub(super) mod place {
     //! Reading and writing at an offset.
     use std::fs::File;
     use std::io;
     use std::os::windows::fs::FileExt;
 
-    pub(super) fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    pub(crate) fn read_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
         file.seek_read(into, offset)
     }
 
-    pub(super) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
         while !bytes.is_empty() {
             let written = file.seek_write(bytes, offset)?;
             if written == 0 {

@@ -2,11 +2,13 @@
 //!
 //! What sled does not do is done here: it never syncs its file, so we do; it loses keys silently
 //! when its file rots, so every row has a checksum and a tally counts and sums them; it panics, so
-//! every call runs behind a fence; it writes large pages to files it never syncs, so long values
-//! are cut into pieces. One tree, no periodic flush, a stated cache. It refuses to be the only
-//! place of anything.
+//! every call runs behind a fence; it writes a row some five times, and large pages to files it
+//! never syncs, so long values lie in a heap beside it. One tree, no periodic flush, a stated cache.
+//! It refuses to be the only place of anything.
 
+mod base;
 mod engine;
+mod heap;
 mod landing;
 mod place;
 mod plan;
@@ -15,14 +17,17 @@ mod row;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::engine::{CLOSE_WAIT, Engine};
+use self::base::Base;
+use self::engine::CLOSE_WAIT;
+use self::heap::Window;
 use self::landing::Landing;
-use self::plan::{checked, plan};
-use self::row::Kind;
+use self::plan::plan;
+use self::row::Sums;
 pub(super) use self::row::Tally;
 use super::{Doubt, Row, RowAudit, ViewBatch, Views, ViewsError};
 use crate::limits::{
     AUDIT_RESTARTS_MAX, AUDIT_ROWS, CHECKED_ROWS_MAX, REWRITE_BYTES_MIN, REWRITE_FACTOR,
+    REWRITE_ROWS,
 };
 
 /// Views in a directory of their own.
@@ -31,7 +36,7 @@ pub struct SledViews {
     dir: PathBuf,
     cache_bytes: u64,
     /// Absent after a failed `clear` only.
-    engine: Option<Arc<Engine>>,
+    base: Option<Arc<Base>>,
     landing: Arc<Landing>,
 }
 
@@ -43,21 +48,18 @@ impl SledViews {
         if place::is_marked(dir) {
             return Err(ViewsError::Broken(Doubt::Marked));
         }
-        let engine = Engine::open(dir, cache_bytes)?;
-        landing::finish(&engine, dir)?;
-        let tally = read_tally(&engine)?;
+        let (base, sums) = Base::open(dir, cache_bytes)?;
+        let (rows, live) = (sums.tally.rows, sums.live());
         let mut views = Self {
             dir: dir.to_owned(),
             cache_bytes,
-            engine: Some(Arc::new(engine)),
-            landing: Arc::new(Landing::new(tally)),
+            base: Some(Arc::new(base)),
+            landing: Arc::new(Landing::new(sums)),
         };
-        if tally.rows <= CHECKED_ROWS_MAX {
+        if rows <= CHECKED_ROWS_MAX {
             views.audit()?;
         }
-        let size = place::size(dir);
-        let live = tally.bytes.saturating_mul(REWRITE_FACTOR);
-        if size > REWRITE_BYTES_MIN.max(live) {
+        if place::size(dir) > REWRITE_BYTES_MIN.max(live.saturating_mul(REWRITE_FACTOR)) {
             views.rewrite()?;
         }
         Ok(views)
@@ -79,32 +81,23 @@ impl SledViews {
         }
     }
 
-    fn engine(&self) -> Result<&Engine, ViewsError> {
-        self.engine.as_deref().ok_or(ViewsError::Broken(Doubt::Marked))
+    fn base(&self) -> Result<&Base, ViewsError> {
+        self.base.as_deref().ok_or(ViewsError::Broken(Doubt::Marked))
     }
 
     fn broken(&self, doubt: Doubt) -> ViewsError {
-        match &self.engine {
-            Some(engine) => engine.broken(doubt),
+        match &self.base {
+            Some(base) => base.engine.broken(doubt),
             None => ViewsError::Broken(doubt),
         }
     }
 
-    /// The value of a row from its stored form; `None` if its pieces are not those of this value.
-    fn whole(&self, key: &[u8], kind: Kind) -> Result<Option<Vec<u8>>, ViewsError> {
-        let (pieces, bytes, sum) = match kind {
-            Kind::Whole(value) => return Ok(Some(value)),
-            Kind::Cut { pieces, bytes, sum } => (pieces, bytes, sum),
-        };
-        let mut value = Vec::with_capacity(bytes as usize);
-        for number in 0..pieces {
-            match checked(self.engine()?, &row::piece_key(key, number))? {
-                Some((_, Kind::Whole(piece))) => value.extend_from_slice(&piece),
-                _ => return Ok(None),
-            }
-        }
-        let fits = value.len() == bytes as usize && crc32c::crc32c(&value) == sum;
-        Ok(fits.then_some(value))
+    /// The value of a row by its stored key, read once more if it does not fit together.
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewsError> {
+        self.settled(|| match self.base()?.checked(key)? {
+            Some((_, kind)) => Ok(self.base()?.value(key, kind, &mut Window::default())?.map(Some)),
+            None => Ok(Some(None)),
+        })
     }
 
     /// Reads; what does not fit together is read once more when no batch is on its way.
@@ -124,34 +117,32 @@ impl SledViews {
         self.landing.wait();
         let fresh_dir = place::fresh_dir(&self.dir);
         place::remove(&fresh_dir)?;
-        let fresh = Engine::open(&fresh_dir, self.cache_bytes)?;
-        let mut after = Vec::new();
+        let (fresh, mut sums) = Base::open(&fresh_dir, self.cache_bytes)?;
+        let mut after = None::<Vec<u8>>;
         loop {
-            let rows = self.engine()?.rows_after(&after, 512)?;
+            let rows = self.scan(&[], after.as_deref(), REWRITE_ROWS)?;
             let Some((last, _)) = rows.last() else { break };
-            after.clone_from(last);
-            let mut plan = sled::Batch::default();
-            for (key, stored) in rows {
-                plan.insert(key, stored);
+            after = Some(last.clone());
+            let mut batch = ViewBatch::new();
+            for (key, value) in rows {
+                batch.put(key, value);
             }
-            fresh.apply(plan)?;
+            apply(&fresh, &batch, &mut sums)?;
         }
-        fresh.flush()?;
+        fresh.engine.flush()?;
         drop(fresh);
-        self.engine = None;
+        self.base = None;
         place::swap_in(&self.dir, &fresh_dir)?;
-        self.engine = Some(Arc::new(Engine::open(&self.dir, self.cache_bytes)?));
+        let (base, sums) = Base::open(&self.dir, self.cache_bytes)?;
+        self.base = Some(Arc::new(base));
+        self.landing.set_sums(sums);
         Ok(())
     }
 }
 
 impl Views for SledViews {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewsError> {
-        let key = row::row_key(key);
-        self.settled(|| match checked(self.engine()?, &key)? {
-            Some((_, kind)) => Ok(self.whole(&key, kind)?.map(Some)),
-            None => Ok(Some(None)),
-        })
+        self.value(&row::row_key(key))
     }
 
     fn scan(
@@ -163,10 +154,11 @@ impl Views for SledViews {
         let prefix = row::row_key(prefix);
         let after = after.map(row::row_key);
         self.settled(|| {
+            let (base, mut window) = (self.base()?, Window::default());
             let mut rows = Vec::new();
-            for (key, stored) in self.engine()?.scan(&prefix, after.as_deref(), max)? {
+            for (key, stored) in base.engine.scan(&prefix, after.as_deref(), max)? {
                 let kind = row::decode(&key, &stored).ok_or_else(|| self.broken(Doubt::Row))?;
-                let Some(value) = self.whole(&key, kind)? else { return Ok(None) };
+                let Some(value) = base.value(&key, kind, &mut window)? else { return Ok(None) };
                 rows.push((key[1..].to_vec(), value));
             }
             Ok(Some(rows))
@@ -174,22 +166,21 @@ impl Views for SledViews {
     }
 
     fn write(&mut self, batch: &ViewBatch) -> Result<(), ViewsError> {
-        let mut tally = self.landing.tally();
-        let engine = self.engine()?;
-        let mut rows = Vec::new();
-        plan(engine, batch, &mut tally, |row| {
-            rows.push(row);
-            Ok(())
-        })?;
-        engine.apply(landing::batch_of(&rows))?;
-        self.landing.set_tally(tally);
+        let mut sums = self.landing.sums();
+        let base = self.base()?;
+        let gone = apply(base, batch, &mut sums)?;
+        if !gone.is_empty() {
+            base.engine.flush()?;
+            base.heap.remove(&gone)?;
+        }
+        self.landing.set_sums(sums);
         Ok(())
     }
 
     fn begin(&mut self, batch: Arc<ViewBatch>) -> Result<(), ViewsError> {
         self.landing.ended(true)?;
-        let engine = self.engine.clone().ok_or(ViewsError::Broken(Doubt::Marked))?;
-        self.landing.begin(engine, &self.dir, batch)
+        let base = self.base.clone().ok_or(ViewsError::Broken(Doubt::Marked))?;
+        self.landing.begin(base, &self.dir, batch)
     }
 
     fn landed(&mut self, wait: bool) -> Result<bool, ViewsError> {
@@ -197,15 +188,15 @@ impl Views for SledViews {
     }
 
     fn flush(&mut self) -> Result<(), ViewsError> {
-        self.engine()?.flush()
+        self.base()?.engine.flush()
     }
 
     fn clear(&mut self) -> Result<(), ViewsError> {
         // Whatever became of the batch on its way, it goes with the rest.
         let _ended = self.landing.ended(true);
-        if let Some(engine) = self.engine.take() {
-            let broken = engine.is_broken();
-            drop(engine);
+        if let Some(base) = self.base.take() {
+            let broken = base.engine.is_broken();
+            drop(base);
             if broken {
                 place::move_aside(&self.dir)?;
             } else {
@@ -214,8 +205,9 @@ impl Views for SledViews {
         } else {
             place::move_aside(&self.dir)?;
         }
-        self.landing.set_tally(Tally::default());
-        self.engine = Some(Arc::new(Engine::open(&self.dir, self.cache_bytes)?));
+        let (base, sums) = Base::open(&self.dir, self.cache_bytes)?;
+        self.base = Some(Arc::new(base));
+        self.landing.set_sums(sums);
         Ok(())
     }
 
@@ -225,8 +217,8 @@ impl Views for SledViews {
     }
 
     fn audit_slice(&self, audit: &mut RowAudit, max: usize) -> Result<bool, ViewsError> {
-        let tally = self.landing.tally();
-        let engine = self.engine()?;
+        let tally = self.landing.sums().tally;
+        let base = self.base()?;
         if audit.of != Some(tally) {
             // Rows were written: what was summed no longer fits. Each row's own checksum does, so
             // after some such restarts the rest is read without comparing sums.
@@ -236,9 +228,14 @@ impl Views for SledViews {
             audit.of = Some(tally);
         }
         let wanted = max.min(AUDIT_ROWS);
-        let rows = engine.rows_after(&audit.after, wanted)?;
+        let rows = base.engine.rows_after(&audit.after, wanted)?;
+        let mut window = Window::default();
         for (key, stored) in rows.iter().filter(|(key, _)| key != row::TALLY_KEY) {
-            row::decode(key, stored).ok_or_else(|| self.broken(Doubt::Row))?;
+            let kind = row::decode(key, stored).ok_or_else(|| self.broken(Doubt::Row))?;
+            if base.value(key, kind, &mut window)?.is_none() {
+                // It may have been written elsewhere meanwhile.
+                self.value(key)?;
+            }
             audit.found.add(key, stored);
             audit.rows += 1;
         }
@@ -263,18 +260,25 @@ impl Drop for SledViews {
     }
 }
 
-fn read_tally(engine: &Engine) -> Result<Tally, ViewsError> {
-    match engine.get(row::TALLY_KEY)? {
-        Some(bytes) => Tally::decode(&bytes).ok_or_else(|| engine.broken(Doubt::Tally)),
-        None if engine.is_empty()? => Ok(Tally::default()),
-        None => Err(engine.broken(Doubt::Tally)),
-    }
+/// Writes a batch without waiting for sled to be durable. Returns the files of the heap that may go
+/// once it is.
+fn apply(base: &Base, batch: &ViewBatch, sums: &mut Sums) -> Result<Vec<u32>, ViewsError> {
+    let mut rows = Vec::new();
+    let gone = plan(base, batch, sums, |row| {
+        rows.push(row);
+        Ok(())
+    })?;
+    base.engine.apply(landing::batch_of(&rows))?;
+    Ok(gone)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{ROW_BYTES_MAX, ROW_KEY_BYTES_MAX, ROW_PIECE_BYTES};
+    use crate::limits::{
+        HEAP_FACTOR, HEAP_FILE_BYTES, HEAP_SPARE_BYTES, ROW_BYTES_MAX, ROW_KEY_BYTES_MAX,
+        VALUE_INLINE_BYTES,
+    };
 
     #[test]
     fn views_are_the_same_after_they_were_written_anew() {
@@ -346,13 +350,110 @@ mod tests {
             } else {
                 plan.insert(spoil, b"other".as_slice());
             }
-            views.engine().expect("engine").apply(plan).expect("apply");
+            views.base().expect("base").engine.apply(plan).expect("apply");
             drop(views);
             for _ in 0..2 {
                 let refused = SledViews::open(home.path(), 4 << 20).map(|_| ());
                 assert!(matches!(refused, Err(ViewsError::Broken(_))), "{refused:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_heap_lets_go_of_what_no_row_names() {
+        const BYTES: usize = 512 << 10;
+        let home = tempfile::tempdir().expect("temporary directory");
+        let mut views = SledViews::open(home.path(), 4 << 20).expect("opens");
+        // One row of sixteen stays; the others are written again in the next round.
+        let stays = |round: u8| [0, round];
+        for round in 0..32_u8 {
+            let mut batch = ViewBatch::new();
+            batch.put(stays(round), vec![round; BYTES]);
+            for number in 1..16_u8 {
+                batch.put([1, number], vec![round; BYTES]);
+            }
+            // In turn by the two ways to write.
+            if round % 2 == 0 {
+                views.begin(Arc::new(batch)).expect("begins");
+                views.landed(true).expect("lands");
+            } else {
+                views.write(&batch).expect("write");
+            }
+            let spare = HEAP_SPARE_BYTES + HEAP_FILE_BYTES + 2 * 16 * BYTES as u64;
+            let most = views.landing.sums().live() * HEAP_FACTOR + spare;
+            assert!(place::size(home.path()) < most, "{round}: {}", place::size(home.path()));
+        }
+        assert!(!home.path().join("heap-00000000").exists(), "it held what stays, too");
+        let check = |views: &SledViews| {
+            views.audit().expect("audit");
+            for round in 0..32_u8 {
+                assert_eq!(views.get(&stays(round)).expect("get"), Some(vec![round; BYTES]));
+            }
+            for number in 1..16_u8 {
+                assert_eq!(views.get(&[1, number]).expect("get"), Some(vec![31; BYTES]));
+            }
+        };
+        check(&views);
+        drop(views);
+        check(&SledViews::open(home.path(), 4 << 20).expect("opens"));
+    }
+
+    #[test]
+    fn a_heap_that_is_cut_or_gone_or_changed_is_noticed_at_open() {
+        type Spoil = fn(&Path, &mut Vec<u8>);
+        let spoils: [(&str, Spoil); 4] = [
+            ("a bit of a value", |_, bytes| *bytes.last_mut().expect("bytes") ^= 4),
+            ("a bit of a length", |_, bytes| bytes[4] ^= 1),
+            ("cut", |_, bytes| bytes.truncate(bytes.len() - 1)),
+            ("gone", |file, _| std::fs::remove_file(file).expect("remove")),
+        ];
+        for (what, spoil) in spoils {
+            let home = tempfile::tempdir().expect("temporary directory");
+            let mut views = SledViews::open(home.path(), 4 << 20).expect("opens");
+            let mut batch = ViewBatch::new();
+            batch.put(*b"a", [1; 100]);
+            batch.put(*b"b", [2; 100]);
+            views.write(&batch).expect("write");
+            views.flush().expect("flush");
+            drop(views);
+            let file = home.path().join("heap-00000000");
+            let mut bytes = std::fs::read(&file).expect("read");
+            spoil(&file, &mut bytes);
+            if file.exists() {
+                std::fs::write(&file, bytes).expect("write");
+            }
+            for _ in 0..2 {
+                let refused = SledViews::open(home.path(), 4 << 20).map(|_| ());
+                assert!(matches!(refused, Err(ViewsError::Broken(_))), "{what}: {refused:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_not_written_to_its_end_is_cut_off() {
+        let home = tempfile::tempdir().expect("temporary directory");
+        let put = |value: u8| {
+            let mut batch = ViewBatch::new();
+            batch.put(*b"row", [value; 100]);
+            batch
+        };
+        let mut views = SledViews::open(home.path(), 4 << 20).expect("opens");
+        views.write(&put(1)).expect("write");
+        views.flush().expect("flush");
+        // Values of a batch whose rows never came.
+        plan(views.base().expect("base"), &put(2), &mut views.landing.sums(), |_| Ok(()))
+            .expect("plan");
+        drop(views);
+        std::fs::write(home.path().join("heap-00000007"), b"of a batch like that").expect("write");
+        let file = home.path().join("heap-00000000");
+        let before = std::fs::metadata(&file).expect("file").len();
+        let mut views = SledViews::open(home.path(), 4 << 20).expect("opens");
+        assert!(std::fs::metadata(&file).expect("file").len() < before);
+        assert!(!home.path().join("heap-00000007").exists());
+        assert_eq!(views.get(b"row").expect("get"), Some(vec![1; 100]));
+        views.write(&put(3)).expect("write");
+        views.audit().expect("audit");
+        assert_eq!(views.get(b"row").expect("get"), Some(vec![3; 100]));
     }
 
     #[test]
@@ -363,7 +464,7 @@ mod tests {
         for number in 0..200_u32 {
             let mut key = vec![b'k'; ROW_KEY_BYTES_MAX - 4];
             key.extend_from_slice(&number.to_be_bytes());
-            batch.put(key, vec![number as u8; ROW_PIECE_BYTES]);
+            batch.put(key, vec![number as u8; VALUE_INLINE_BYTES]);
         }
         batch.put(*b"long", vec![1; ROW_BYTES_MAX]);
         views.write(&batch).expect("write");

@@ -96,10 +96,13 @@ impl Engine {
     /// Writes sled's buffers out and makes the file durable.
     pub(super) fn flush(&self) -> Result<(), ViewsError> {
         self.fenced(|db| db.flush())?;
-        self.file.sync_data().map_err(|error| {
-            let _ = self.failed.set(Failed::Io(error.kind()));
-            ViewsError::Io(error)
-        })
+        self.file.sync_data().map_err(|error| self.failed(error))
+    }
+
+    /// Refuses every call from now on; the next open may go on.
+    pub(super) fn failed(&self, error: io::Error) -> ViewsError {
+        let _ = self.failed.set(Failed::Io(error.kind()));
+        ViewsError::Io(error)
     }
 
     pub(super) fn is_broken(&self) -> bool {

@@ -13,9 +13,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::base::Base;
 use super::engine::Engine;
 use super::plan::{Planned, plan};
-use super::row::Tally;
+use super::row::Sums;
+use crate::disk::sync_directory;
 use crate::journal::{u32_at, u64_at};
 use crate::limits::PIECE_ROWS;
 use crate::views::{Doubt, ViewBatch, ViewsError};
@@ -37,45 +39,45 @@ pub(super) struct Landing {
 
 #[derive(Debug, Default)]
 struct State {
-    tally: Tally,
+    sums: Sums,
     busy: bool,
     failed: Option<ViewsError>,
 }
 
 impl Landing {
-    pub(super) fn new(tally: Tally) -> Self {
-        Self { state: Mutex::new(State { tally, ..State::default() }), changed: Condvar::new() }
+    pub(super) fn new(sums: Sums) -> Self {
+        Self { state: Mutex::new(State { sums, ..State::default() }), changed: Condvar::new() }
     }
 
     /// Of all rows, those of the batch included once it has landed.
-    pub(super) fn tally(&self) -> Tally {
-        self.settled().tally
+    pub(super) fn sums(&self) -> Sums {
+        self.settled().sums.clone()
     }
 
-    pub(super) fn set_tally(&self, tally: Tally) {
-        self.settled().tally = tally;
+    pub(super) fn set_sums(&self, sums: Sums) {
+        self.settled().sums = sums;
     }
 
     /// Lands a batch in a thread of its own.
     pub(super) fn begin(
         self: &Arc<Self>,
-        engine: Arc<Engine>,
+        base: Arc<Base>,
         dir: &Path,
         batch: Arc<ViewBatch>,
     ) -> Result<(), ViewsError> {
-        let mut tally = {
+        let mut sums = {
             let mut state = self.settled();
             state.busy = true;
-            state.tally
+            state.sums.clone()
         };
         let (landing, dir) = (self.clone(), dir.to_owned());
         let spawned = thread::Builder::new().name("linli-views".to_owned()).spawn(move || {
-            let work = || land(&engine, &dir, &batch, &mut tally);
+            let work = || land(&base, &dir, &batch, &mut sums);
             let outcome = catch_unwind(AssertUnwindSafe(work))
                 .unwrap_or(Err(ViewsError::Broken(Doubt::Panicked)));
             // Whoever waits may close the database at once.
-            drop((engine, batch));
-            landing.end(outcome.map(|()| tally));
+            drop((base, batch));
+            landing.end(outcome.map(|()| sums));
         });
         if let Err(error) = spawned {
             self.state().busy = false;
@@ -104,10 +106,10 @@ impl Landing {
         drop(waited);
     }
 
-    fn end(&self, outcome: Result<Tally, ViewsError>) {
+    fn end(&self, outcome: Result<Sums, ViewsError>) {
         let mut state = self.state();
         match outcome {
-            Ok(tally) => state.tally = tally,
+            Ok(sums) => state.sums = sums,
             Err(error) => state.failed = Some(error),
         }
         state.busy = false;
@@ -124,30 +126,26 @@ impl Landing {
     }
 }
 
-fn land(
-    engine: &Engine,
-    dir: &Path,
-    batch: &ViewBatch,
-    tally: &mut Tally,
-) -> Result<(), ViewsError> {
-    let mut planned = *tally;
-    if batch.len() <= PIECE_ROWS {
+fn land(base: &Base, dir: &Path, batch: &ViewBatch, sums: &mut Sums) -> Result<(), ViewsError> {
+    let engine = &base.engine;
+    let gone = if batch.len() <= PIECE_ROWS {
         let mut rows = Vec::new();
-        plan(engine, batch, &mut planned, |row| {
+        let gone = plan(base, batch, sums, |row| {
             rows.push(row);
             Ok(())
         })?;
         engine.apply(batch_of(&rows))?;
         engine.flush()?;
+        gone
     } else {
         // Never the whole of it in memory: the batch itself stands there already.
         let mut redo = Redo::begin(dir)?;
-        plan(engine, batch, &mut planned, |row| Ok(redo.add(&row)?))?;
+        let gone = plan(base, batch, sums, |row| Ok(redo.add(&row)?))?;
         redo.end(dir)?;
         finish(engine, dir)?;
-    }
-    *tally = planned;
-    Ok(())
+        gone
+    };
+    Ok(base.heap.remove(&gone)?)
 }
 
 /// Applies what was written down, if it was to its end, and forgets it.
@@ -179,7 +177,8 @@ pub(super) fn finish(engine: &Engine, dir: &Path) -> Result<(), ViewsError> {
         }
     }
     engine.flush()?;
-    Ok(forget(dir)?)
+    // The rows stand, and the owner does not know: nothing more is written above them.
+    forget(dir).map_err(|error| engine.failed(error))
 }
 
 pub(super) fn batch_of(rows: &[Planned]) -> sled::Batch {
@@ -236,7 +235,7 @@ impl Redo {
         self.file.write_all(&self.sum.to_le_bytes())?;
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_data()?;
-        if self.is_new { sync_dir(dir) } else { Ok(()) }
+        if self.is_new { sync_directory(dir) } else { Ok(()) }
     }
 }
 
@@ -311,17 +310,6 @@ fn forget(dir: &Path) -> io::Result<()> {
     File::options().write(true).truncate(true).open(dir.join(FILE))?.sync_data()
 }
 
-#[cfg(unix)]
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Directories cannot be synced there; the system writes names through.
-#[cfg(not(unix))]
-fn sync_dir(_dir: &Path) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,20 +378,20 @@ mod tests {
             let mut views = opened(home.path());
             views.write(&batch(1, rows)).expect("write");
             views.flush().expect("flush");
-            let mut tally = views.landing.tally();
-            let engine = views.engine.clone().expect("engine");
+            let mut sums = views.landing.sums();
+            let base = views.base.clone().expect("base");
             let mut planned = Vec::new();
-            plan(&engine, &batch(2, rows), &mut tally, |row| {
+            plan(&base, &batch(2, rows), &mut sums, |row| {
                 planned.push(row);
                 Ok(())
             })
             .expect("plan");
             write_down(home.path(), &planned);
             for piece in planned.chunks(PIECE_ROWS).take(applied) {
-                engine.apply(batch_of(piece)).expect("apply");
+                base.engine.apply(batch_of(piece)).expect("apply");
             }
-            engine.flush().expect("flush");
-            drop((engine, views));
+            base.engine.flush().expect("flush");
+            drop((base, views));
             let views = opened(home.path());
             views.audit().expect("audit");
             let mut expected = batch(1, rows);

@@ -1,26 +1,24 @@
-//! The stored form of a row: checksum, kind, content; and the tally of all rows.
+//! The stored form of a row: checksum, kind, content; and the sums of all rows.
 //!
 //! It refuses to touch a database.
 
+use super::heap::{Place, Use, Uses};
 use crate::journal::{u32_at, u64_at};
 
 /// Where the tally stands.
 pub(super) const TALLY_KEY: &[u8] = b"t";
+/// With what a row about a file of the heap begins.
+pub(super) const FILE: u8 = b'f';
 const ROW: u8 = b'r';
-const PIECE: u8 = b'p';
 const WHOLE: u8 = 0;
-const CUT: u8 = 1;
+const PLACED: u8 = 2;
 
 /// What a stored row holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Whole(Vec<u8>),
-    /// The value lies in this many pieces; its CRC-32C tells one value's from another's.
-    Cut {
-        pieces: u32,
-        bytes: u32,
-        sum: u32,
-    },
+    /// The value lies in the heap.
+    Placed(Place),
 }
 
 /// The stored key of a row.
@@ -31,24 +29,38 @@ pub(super) fn row_key(key: &[u8]) -> Vec<u8> {
     stored
 }
 
-/// The stored key of a piece of the row with this stored key.
-pub(super) fn piece_key(row_key: &[u8], number: u32) -> Vec<u8> {
-    let mut stored = Vec::with_capacity(row_key.len() + 5);
-    stored.push(PIECE);
-    stored.extend_from_slice(&row_key[1..]);
-    stored.push(0);
-    stored.extend_from_slice(&number.to_be_bytes());
-    stored
+/// The stored key of the row about a file of the heap.
+pub(super) fn file_key(number: u32) -> [u8; 5] {
+    let [a, b, c, d] = number.to_be_bytes();
+    [FILE, a, b, c, d]
 }
 
 pub(super) fn encode_whole(key: &[u8], value: &[u8]) -> Vec<u8> {
     encode(key, WHOLE, &[value])
 }
 
-pub(super) fn encode_cut(key: &[u8], pieces: u32, value: &[u8]) -> Vec<u8> {
-    let bytes = (value.len() as u32).to_le_bytes();
-    let sum = crc32c::crc32c(value).to_le_bytes();
-    encode(key, CUT, &[&pieces.to_le_bytes(), &bytes, &sum])
+pub(super) fn encode_placed(key: &[u8], place: Place) -> Vec<u8> {
+    let Place { file, at, bytes, sum } = place;
+    let (bytes, sum) = (bytes.to_le_bytes(), sum.to_le_bytes());
+    encode(key, PLACED, &[&file.to_le_bytes(), &at.to_le_bytes(), &bytes, &sum])
+}
+
+/// The row about a file of the heap: its key, and its stored form.
+pub(super) fn encode_use(number: u32, used: Use) -> ([u8; 5], Vec<u8>) {
+    let key = file_key(number);
+    let stored = encode(&key, WHOLE, &[&used.end.to_le_bytes(), &used.live.to_le_bytes()]);
+    (key, stored)
+}
+
+/// Reads the row about a file of the heap.
+pub(super) fn decode_use(key: &[u8], stored: &[u8]) -> Option<(u32, Use)> {
+    let number = u32::from_be_bytes(key.strip_prefix(&[FILE])?.try_into().ok()?);
+    match decode(key, stored)? {
+        Kind::Whole(value) if value.len() == 16 => {
+            Some((number, Use { end: u64_at(&value, 0)?, live: u64_at(&value, 8)? }))
+        }
+        _ => None,
+    }
 }
 
 fn encode(key: &[u8], kind: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -70,11 +82,12 @@ pub(super) fn decode(key: &[u8], stored: &[u8]) -> Option<Kind> {
     }
     match *rest.first()? {
         WHOLE => Some(Kind::Whole(rest[1..].to_vec())),
-        CUT => Some(Kind::Cut {
-            pieces: u32_at(rest, 1)?,
-            bytes: u32_at(rest, 5)?,
-            sum: u32_at(rest, 9)?,
-        }),
+        PLACED => Some(Kind::Placed(Place {
+            file: u32_at(rest, 1)?,
+            at: u64_at(rest, 5)?,
+            bytes: u32_at(rest, 13)?,
+            sum: u32_at(rest, 17)?,
+        })),
         _ => None,
     }
 }
@@ -82,6 +95,21 @@ pub(super) fn decode(key: &[u8], stored: &[u8]) -> Option<Kind> {
 fn checksum(key: &[u8], rest: &[u8]) -> u32 {
     let len = (key.len() as u32).to_le_bytes();
     crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&len), key), rest)
+}
+
+/// What is known of all rows together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub tally: Tally,
+    /// The files of the heap.
+    pub uses: Uses,
+}
+
+impl Sums {
+    /// Bytes of all rows, the heap's included, without what no row names any more.
+    pub(super) fn live(&self) -> u64 {
+        self.tally.bytes + self.uses.values().map(|used| used.live).sum::<u64>()
+    }
 }
 
 /// Number, bytes and sum of all stored rows, the tally itself left out.
@@ -149,7 +177,7 @@ mod tests {
             let key = row_key(&key);
             let mut stored = encode_whole(&key, &value);
             prop_assert_eq!(decode(&key, &stored), Some(Kind::Whole(value)));
-            prop_assert_eq!(decode(&piece_key(&key, 0), &stored), None);
+            prop_assert_eq!(decode(&row_key(&key), &stored), None);
             let bit = bit.index(stored.len() * 8);
             stored[bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(decode(&key, &stored), None);
@@ -158,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_tally_returns_to_nothing() {
-        let (a, b) = (encode_whole(b"ra", b"1"), encode_cut(b"rb", 3, &[5; 900]));
+        let (a, b) = (encode_whole(b"ra", b"1"), encode_whole(b"rb", &[5; 900]));
         let mut tally = Tally::default();
         tally.add(b"ra", &a);
         tally.add(b"rb", &b);
