@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 
 use automerge::legacy;
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 use crate::id::{ActorId, ChangeHash};
 use crate::value::Value;
@@ -33,7 +34,7 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Op {
     /// The key.
-    pub key: String,
+    pub key: SmolStr,
     /// What is done to it.
     pub action: Action,
     /// The puts on this key that it replaces, ascending.

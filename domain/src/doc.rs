@@ -15,6 +15,9 @@ pub use row::RowError;
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
 use crate::change::{Action, Change, Op, OpId};
 use crate::gate::Refusal;
 use crate::id::{ActorId, ChangeHash};
@@ -24,10 +27,10 @@ use crate::value::Value;
 /// A flat document.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Doc {
-    actors: Vec<ActorId>,
+    actors: SmallVec<[ActorId; 1]>,
     changes: Vec<Applied>,
-    heads: Vec<u32>,
-    keys: BTreeMap<String, Puts>,
+    heads: SmallVec<[u32; 2]>,
+    keys: BTreeMap<SmolStr, Puts>,
     max_op: u32,
     live_bytes: usize,
 }
@@ -41,14 +44,14 @@ struct Applied {
     start_op: u32,
     max_op: u32,
     /// Places in `changes`; all before this one.
-    deps: Vec<u32>,
+    deps: SmallVec<[u32; 2]>,
 }
 
 /// The puts on one key.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Puts {
     /// Not replaced by anything yet, ascending by op id: the last one is what readers see.
-    live: Vec<(OpRef, Value)>,
+    live: SmallVec<[(OpRef, Value); 1]>,
     /// Replaced or deleted.
     past: Vec<OpRef>,
 }
@@ -160,8 +163,8 @@ impl Doc {
         Ok(Fit::Fits)
     }
 
-    /// Applies a change that [`Self::check`] found to fit; returns the keys it touched.
-    pub fn apply(&mut self, change: &Change) -> Vec<String> {
+    /// Applies a change that [`Self::check`] found to fit.
+    pub fn apply(&mut self, change: &Change) {
         let actor = self.intern(change.actor);
         for (index, op) in change.ops.iter().enumerate() {
             let preds: Vec<OpRef> = op.preds.iter().filter_map(|id| self.op_ref(*id)).collect();
@@ -184,7 +187,8 @@ impl Doc {
                 self.live_bytes += weight(value);
             }
         }
-        let deps: Vec<u32> = change.deps.iter().filter_map(|dep| self.place(dep)).collect();
+        let deps: SmallVec<[u32; 2]> =
+            change.deps.iter().filter_map(|dep| self.place(dep)).collect();
         self.heads.retain(|head| !deps.contains(head));
         self.heads.push(self.changes.len() as u32);
         self.changes.push(Applied {
@@ -196,7 +200,6 @@ impl Doc {
             deps,
         });
         self.max_op = self.max_op.max(change.max_op());
-        change.ops.iter().map(|op| op.key.clone()).collect()
     }
 
     /// Makes the change that sets or removes `puts`, seen from the whole document; `None` if
@@ -219,7 +222,7 @@ impl Doc {
     }
 
     fn op(&self, key: String, value: Option<Value>) -> Option<Op> {
-        let live = self.keys.get(&key).map(|puts| puts.live.as_slice()).unwrap_or_default();
+        let live = self.keys.get(key.as_str()).map(|puts| puts.live.as_slice()).unwrap_or_default();
         let unchanged = match (live, &value) {
             ([], None) => true,
             ([(_, only)], Some(value)) => only == value,
@@ -230,7 +233,7 @@ impl Doc {
         }
         let preds = live.iter().map(|(put, _)| self.op_id(*put)).collect();
         let action = value.map_or(Action::Delete, Action::Put);
-        Some(Op { key, action, preds })
+        Some(Op { key: key.into(), action, preds })
     }
 
     fn check_ops(&self, change: &Change, past: &Ancestors) -> Result<(), Refusal> {

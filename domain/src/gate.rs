@@ -232,7 +232,7 @@ fn flat_op(op: &automerge::legacy::Op) -> Result<Op, Refusal> {
             }
         })
         .collect::<Result<Vec<OpId>, Refusal>>()?;
-    Ok(Op { key: key.to_string(), action, preds })
+    Ok(Op { key: key.as_str().into(), action, preds })
 }
 
 #[cfg(test)]

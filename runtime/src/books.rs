@@ -34,6 +34,7 @@ use linli_store::disk::Disk;
 use linli_store::journal::{AppendError, CommitError, Head, ReadError, Record};
 use linli_store::store::Store;
 use linli_store::views::Views;
+use smol_str::SmolStr;
 
 pub(crate) use keys::TARGET as ERASURE_TARGET;
 pub(crate) use notes::{EPOCH as EPOCH_NOTE, RESTORED as RESTORED_NOTE};
@@ -74,7 +75,7 @@ pub struct Books<D: Disk, V: Views> {
     /// Spaces of a restored store in which no peer was met yet.
     unmet: BTreeSet<Space>,
     /// Entries whose figures are to be measured again, with the document keys that changed.
-    touched: IndexMap<(Space, EntryId), BTreeSet<String>>,
+    touched: IndexMap<(Space, EntryId), BTreeSet<SmolStr>>,
     /// A view was asked and gave nothing that can be relied on: what was staged since may rest on
     /// an entry that was taken for empty.
     views_failed: bool,
@@ -357,9 +358,9 @@ impl<D: Disk, V: Views> Books<D, V> {
 
     /// Applies a change that fits to its document, and notes what it touched.
     fn apply(&mut self, space: &Space, entry: &EntryId, change: &Change) {
-        let keys = self.half_mut(space, entry).doc.apply(change);
-        for key in &keys {
-            let step = key.strip_prefix(linli_domain::doc::STEP_PREFIX);
+        self.half_mut(space, entry).doc.apply(change);
+        for op in &change.ops {
+            let step = op.key.strip_prefix(linli_domain::doc::STEP_PREFIX);
             let hlc = step.and_then(|id| linli_domain::entry::StepId(id.to_owned()).hlc());
             if let Some(hlc) = hlc {
                 self.clock.see(hlc, self.now_millis, CLOCK_DRIFT_MILLIS_MAX);
@@ -369,6 +370,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             book.shelf.mark(entry);
         }
         self.note_member_news(space, entry);
+        let keys = change.ops.iter().map(|op| op.key.clone());
         self.touched.entry((space.clone(), entry.clone())).or_default().extend(keys);
         self.follow_erasure(space, entry);
         self.follow_revocation(space, entry);

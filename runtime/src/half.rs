@@ -21,6 +21,8 @@ pub struct Half {
 }
 
 const VERSION: u8 = 1;
+/// Before the hashes: version and counts.
+const HEAD_BYTES: usize = 9;
 
 impl Half {
     /// Whether a record, change or envelope, is in it.
@@ -41,7 +43,11 @@ impl Half {
 
     /// The row a view keeps: version, counts as u32, hashes, places, then the document's row.
     pub fn to_row(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let doc = self.doc.to_row();
+        let places = self.seals.len() * 32 + self.unread.len() * 8;
+        // Rows wait in memory by the thousand: not a byte more than they need.
+        let mut out = Vec::with_capacity(HEAD_BYTES + places + doc.len());
+        out.push(VERSION);
         out.extend_from_slice(&(self.seals.len() as u32).to_le_bytes());
         out.extend_from_slice(&(self.unread.len() as u32).to_le_bytes());
         for hash in &self.seals {
@@ -50,7 +56,7 @@ impl Half {
         for place in &self.unread {
             out.extend_from_slice(&place.to_le_bytes());
         }
-        out.extend_from_slice(&self.doc.to_row());
+        out.extend_from_slice(&doc);
         out
     }
 

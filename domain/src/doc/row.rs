@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
 use super::{Applied, Doc, OpRef, Puts, weight};
 use crate::id::{ActorId, ChangeHash};
 use crate::limits::OP_COUNTER_MAX;
@@ -126,14 +129,15 @@ struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
     fn doc(&mut self) -> Option<Doc> {
-        let actors = self.many(|input| input.array().map(ActorId))?;
+        let actors: SmallVec<[ActorId; 1]> = self.many(|input| input.array().map(ActorId))?;
         let changes: Vec<Applied> = self.many(Self::change)?;
         let key_count = self.number()?;
         let mut keys = BTreeMap::new();
         let mut live_bytes = 0;
         for _ in 0..key_count {
-            let key = String::from_utf8(self.bytes()?.to_vec()).ok()?;
-            let live = self.many(|input| Some((input.op()?, input.value()?)))?;
+            let key = SmolStr::from(std::str::from_utf8(self.bytes()?).ok()?);
+            let live: SmallVec<[(OpRef, Value); 1]> =
+                self.many(|input| Some((input.op()?, input.value()?)))?;
             live_bytes += live.iter().map(|(_, value)| weight(value)).sum::<usize>();
             let past = self.many(Self::op)?;
             keys.insert(key, Puts { live, past });
@@ -190,7 +194,10 @@ impl Input<'_> {
         })
     }
 
-    fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    fn many<T, C: FromIterator<T>>(
+        &mut self,
+        mut one: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<C> {
         let count = self.number()?;
         // Every item takes at least a byte, so a damaged count cannot reserve more than the row.
         if count > self.0.len() as u64 {

@@ -171,7 +171,7 @@ fn automerge_takes_what_other_programs_write_into_a_root_map() {
 }
 
 fn put(key: &str, preds: Vec<OpId>) -> Op {
-    Op { key: key.to_owned(), action: Action::Put(Value::Int(1)), preds }
+    Op { key: key.into(), action: Action::Put(Value::Int(1)), preds }
 }
 
 fn encode(actor: u8, seq: u32, start_op: u32, deps: Vec<ChangeHash>, ops: Vec<Op>) -> Change {
@@ -203,7 +203,7 @@ fn dishonest_headers_and_predecessors_are_refused() {
     );
     let twice = vec![put("a", vec![a]), put("a", vec![a])];
     refused(encode(2, 1, 2, after.clone(), twice), Refusal::WrongPredecessor);
-    let delete = Op { key: "a".to_owned(), action: Action::Delete, preds: vec![] };
+    let delete = Op { key: "a".into(), action: Action::Delete, preds: vec![] };
     refused(encode(2, 1, 2, after.clone(), vec![delete]), Refusal::WrongPredecessor);
     let stranger = ChangeHash([9; 32]);
     assert_eq!(
@@ -217,7 +217,7 @@ fn dishonest_headers_and_predecessors_are_refused() {
 fn a_step_is_written_once_and_in_its_own_name() {
     let step = |actor: u8, key: &str, preds: Vec<OpId>, seq, start, deps| {
         let text = Action::Put(Value::from("{}"));
-        encode(actor, seq, start, deps, vec![Op { key: key.to_owned(), action: text, preds }])
+        encode(actor, seq, start, deps, vec![Op { key: key.into(), action: text, preds }])
     };
     let mut doc = Doc::new();
     let key = "#0000000000000001-01010101";

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use linli_domain::id::{EntryId, Role, Space};
 use linli_store::disk::Disk;
 use linli_store::views::Views;
+use smol_str::SmolStr;
 
 use super::Books;
 
@@ -24,7 +25,7 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 
     /// Entries touched since they were last taken, with the keys that changed; latest first.
-    pub fn take_touched(&mut self, max: usize) -> Vec<((Space, EntryId), BTreeSet<String>)> {
+    pub fn take_touched(&mut self, max: usize) -> Vec<((Space, EntryId), BTreeSet<SmolStr>)> {
         let mut taken = Vec::with_capacity(max.min(self.touched.len()));
         while taken.len() < max {
             let Some(last) = self.touched.pop() else { break };

@@ -15,6 +15,7 @@ use linli_domain::grid::Trees;
 use linli_domain::id::{CommunityId, EntryId, Role, Space};
 use linli_store::disk::Disk;
 use linli_store::views::Views;
+use smol_str::SmolStr;
 
 use super::Site;
 use super::answers::views_trouble;
@@ -89,7 +90,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         &mut self,
         community: &CommunityId,
         id: &EntryId,
-        keys: &BTreeSet<String>,
+        keys: &BTreeSet<SmolStr>,
     ) {
         let whole = self.definitions.measuring();
         if !whole && self.registry.metrics_of(id.kind()).next().is_none() {
@@ -326,13 +327,13 @@ fn measured(
     community: &CommunityId,
     id: &EntryId,
     doc: &Doc,
-    since: Option<(&Contributions, &BTreeSet<String>)>,
+    since: Option<(&Contributions, &BTreeSet<SmolStr>)>,
 ) -> Contributions {
     let entry = entry_of(id, Some(doc), None);
     let progress = registry.progress(&entry);
     match since {
         Some((old, keys)) if !old.is_empty() => {
-            let keys = keys.iter().map(String::as_str);
+            let keys = keys.iter().map(SmolStr::as_str);
             refresh(registry, community, &entry, &progress, old, keys)
         }
         Some(_) | None => contributions(registry, community, &entry, &progress),

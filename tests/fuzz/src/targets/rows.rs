@@ -50,7 +50,7 @@ fn document(row: &[u8]) -> Verdict {
             doc.apply(&change);
         }
     }
-    let ops = vec![Op { key: "k".to_owned(), action: Action::Put(Value::Null), preds: Vec::new() }];
+    let ops = vec![Op { key: "k".into(), action: Action::Put(Value::Null), preds: Vec::new() }];
     let stranger = Change::encode(ActorId([8; 16]), 1, 1, 0, doc.heads(), ops);
     let _ = doc.check(&stranger);
     Verdict::Accepted

@@ -90,9 +90,9 @@ fn one(at: &mut Machine, community: &CommunityId, hidden: bool) -> Result<u64, V
             };
             let half = halves.entry(entry).or_default();
             for (at, op) in change.ops.iter().enumerate() {
-                half.replaced.extend(op.preds.iter().map(|pred| (op.key.clone(), *pred)));
+                half.replaced.extend(op.preds.iter().map(|pred| (op.key.to_string(), *pred)));
                 if let Action::Put(value) = &op.action {
-                    let puts = half.puts.entry(op.key.clone()).or_default();
+                    let puts = half.puts.entry(op.key.to_string()).or_default();
                     puts.insert(change.op_id(at), value.clone());
                 }
             }

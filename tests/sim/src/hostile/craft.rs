@@ -182,7 +182,7 @@ impl Craft<'_> {
     fn fork(&mut self) -> Option<Bytes> {
         let honest = self.held()?;
         let ops = vec![Op {
-            key: "handler".to_owned(),
+            key: "handler".into(),
             action: Action::Put(Value::from("forked")),
             preds: Vec::new(),
         }];

@@ -83,7 +83,7 @@ fn reshaped(mut change: Change, state: &State, chance: &mut Chance) -> Vec<u8> {
         reshape(&mut change, state, chance);
     }
     if change.ops.is_empty() {
-        change.ops.push(Op { key: "k".to_owned(), action: Action::Delete, preds: Vec::new() });
+        change.ops.push(Op { key: "k".into(), action: Action::Delete, preds: Vec::new() });
     }
     let Change { actor, seq, start_op, time_millis, deps, ops, .. } = change;
     // Beyond this Automerge's own encoder gives up.
@@ -110,7 +110,7 @@ fn reshape(change: &mut Change, state: &State, chance: &mut Chance) {
         7 => {
             let at = chance.below(change.ops.len());
             if let Some(op) = change.ops.get(at).cloned() {
-                change.ops.push(Op { key: key(state, chance), ..op });
+                change.ops.push(Op { key: key(state, chance).into(), ..op });
             }
         }
         8 if change.ops.len() > 1 => drop(change.ops.remove(chance.below(change.ops.len()))),
@@ -135,7 +135,7 @@ fn reshape_deps(change: &mut Change, state: &State, chance: &mut Chance) {
 
 fn reshape_op(op: &mut Op, state: &State, chance: &mut Chance) {
     match chance.below(6) {
-        0 => op.key = key(state, chance),
+        0 => op.key = key(state, chance).into(),
         1 => op.action = Action::Delete,
         2 => op.action = Action::Put(value(chance)),
         3 if !op.preds.is_empty() => drop(op.preds.remove(chance.below(op.preds.len()))),
@@ -204,8 +204,7 @@ fn edits(state: &State) -> Vec<(&'static str, u8, Puts)> {
 
 /// What was seen to crash, hang or poison Automerge.
 fn crafted(state: &State) -> Vec<(&'static str, Vec<u8>)> {
-    let op =
-        |key: &str, preds| Op { key: key.to_owned(), action: Action::Put(Value::Int(1)), preds };
+    let op = |key: &str, preds| Op { key: key.into(), action: Action::Put(Value::Int(1)), preds };
     let deps = state.doc.heads();
     let start = state.parsed.iter().map(Change::max_op).max().unwrap_or(0) + 1;
     let make = |seq, start, ops| Change::encode(desk(9), seq, start, 0, deps.clone(), ops).bytes;
