@@ -21,6 +21,7 @@ pub mod limits;
 pub mod link;
 pub mod local_api;
 pub mod policy;
+mod seldom;
 pub mod serve;
 mod shelf;
 pub mod site;

@@ -85,6 +85,12 @@ pub const BACKOFF_SHORT_MAX: Duration = Duration::from_secs(2);
 /// A link that lived this long was a good one: the next wait is the first again.
 pub const LINK_GOOD_AFTER: Duration = Duration::from_secs(5);
 
+/// Lines of one kind that strangers can cause, in one [`SELDOM_WINDOW`]: without a bound, a thousand
+/// callers a second would write 10 GB of log a day, and slow down every commit on that disk.
+pub const SELDOM_LINES: u32 = 10;
+/// See [`SELDOM_LINES`].
+pub const SELDOM_WINDOW: Duration = Duration::from_secs(10);
+
 /// Life of a machine's certificate, in days.
 pub const CERTIFICATE_DAYS: u32 = 60;
 /// A certificate is renewed from this many days before its end.

@@ -9,6 +9,7 @@ mod census;
 mod clock;
 mod shown;
 mod stream;
+mod turns;
 mod verify;
 
 use std::io;

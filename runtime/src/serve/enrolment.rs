@@ -15,6 +15,9 @@ use crate::authority::AuthorityError;
 use crate::enrol::{Issued, NotAdmitted, NotIssued, Registrar, Registry};
 use crate::limits::ENROLMENTS_MAX;
 use crate::policy::access::Method;
+use crate::seldom::Seldom;
+
+static NOT_GIVEN: Seldom = Seldom::new();
 
 /// Hands out certificates, a few at a time.
 #[derive(Debug)]
@@ -54,7 +57,9 @@ impl EnrolmentDesk {
         .await
         .map_err(|_| Status::internal("the hub could not do it"))?;
         outcome.map_err(|refusal| {
-            tracing::warn!(caller, %refusal, "no certificate given");
+            if let Some(unsaid) = NOT_GIVEN.may() {
+                tracing::warn!(caller, %refusal, unsaid, "no certificate given");
+            }
             told(&refusal)
         })
     }

@@ -5,7 +5,10 @@ use tonic::{Request, Status};
 
 use crate::enrol::{Registry, Standing};
 use crate::policy::access::{self, Method, Scope, Who};
+use crate::seldom::Seldom;
 use crate::tls::Caller;
+
+static REFUSED: Seldom = Seldom::new();
 
 /// The caller of a request.
 pub(super) fn caller_of<T>(request: &Request<T>) -> Result<Caller, Status> {
@@ -32,7 +35,10 @@ pub(super) fn admit(
     if access::may(me.role(), method, who, Scope::Own) {
         return Ok(());
     }
-    tracing::info!(address = %caller.address, ?method, ?who, "refused: the table does not have it");
+    if let Some(unsaid) = REFUSED.may() {
+        let address = caller.address;
+        tracing::info!(%address, ?method, ?who, unsaid, "refused: the table does not have it");
+    }
     Err(match who {
         Who::Invited | Who::Nobody | Who::Person => {
             Status::unauthenticated("this call needs a certificate; enrol this machine first")

@@ -19,9 +19,15 @@ use tonic::transport::server::Connected;
 
 use super::census::{Census, Seat};
 use super::stream::{Secured, Traffic};
+use super::turns::Turns;
 use crate::authority::Leaf;
 use crate::limits::{ACCEPT_PAUSE, ANONYMOUS_AGE_MAX, HANDSHAKES_MAX};
+use crate::seldom::Seldom;
 use crate::serve::Terms;
+
+static FAILED: Seldom = Seldom::new();
+static NAMELESS: Seldom = Seldom::new();
+static TOO_MANY: Seldom = Seldom::new();
 
 /// Who called, as every request of the connection knows it.
 #[derive(Debug, Clone)]
@@ -47,6 +53,7 @@ pub(crate) struct Acceptor {
     census: Census,
     traffic: Arc<Traffic>,
     terms: Terms,
+    turns: Turns,
 }
 
 impl Acceptor {
@@ -57,7 +64,7 @@ impl Acceptor {
         census: Census,
         terms: Terms,
     ) -> Self {
-        Self { listener, tls: config.into(), census, traffic, terms }
+        Self { listener, tls: config.into(), census, traffic, terms, turns: Turns::new() }
     }
 
     /// Secured connections, until the stream is dropped.
@@ -78,6 +85,7 @@ impl Acceptor {
                         continue;
                     }
                 };
+                let _ = tcp.set_nodelay(true);
                 let seat = loop {
                     if let Ok(seat) = self.census.enter(address.ip()) {
                         break seat;
@@ -86,8 +94,8 @@ impl Acceptor {
                     tracing::debug!(max = HANDSHAKES_MAX, "many handshakes are under way");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 };
-                let work =
-                    admit(tcp, address, self.tls.clone(), self.traffic.clone(), seat, self.terms);
+                let secured = self.turns.take(self.tls.accept(tcp));
+                let work = admit(secured, address, self.traffic.clone(), seat, self.terms);
                 let (ready, patience) = (ready.clone(), self.terms.handshake);
                 tokio::spawn(async move {
                     match timeout(patience, work).await {
@@ -106,17 +114,15 @@ impl Acceptor {
 }
 
 async fn admit(
-    tcp: TcpStream,
+    secured: impl Future<Output = io::Result<TlsStream<TcpStream>>>,
     address: SocketAddr,
-    tls: TlsAcceptor,
     traffic: Arc<Traffic>,
     mut seat: Seat,
     terms: Terms,
 ) -> Option<Admitted> {
-    let _ = tcp.set_nodelay(true);
     let mut cut = seat.take_cut()?;
     let secured = tokio::select! {
-        secured = tls.accept(tcp) => secured,
+        secured = secured => secured,
         _ = &mut cut => {
             tracing::debug!(%address, "a slow handshake gives way to another");
             return None;
@@ -125,7 +131,9 @@ async fn admit(
     let stream = match secured {
         Ok(stream) => stream,
         Err(error) => {
-            tracing::info!(%address, %error, "a handshake failed");
+            if let Some(unsaid) = FAILED.may() {
+                tracing::info!(%address, %error, unsaid, "a handshake failed");
+            }
             return None;
         }
     };
@@ -134,14 +142,18 @@ async fn admit(
         Some(certificate) => match Leaf::read(certificate) {
             Ok(leaf) => Some(Arc::new(leaf)),
             Err(error) => {
-                tracing::warn!(%address, %error, "a certificate of ours names nobody");
+                if let Some(unsaid) = NAMELESS.may() {
+                    tracing::warn!(%address, %error, unsaid, "a certificate of ours names nobody");
+                }
                 return None;
             }
         },
     };
     if !seat.take(leaf.as_ref().map(|leaf| &leaf.peer)) {
-        let peer = leaf.as_ref().map(|leaf| leaf.peer.to_string());
-        tracing::warn!(%address, peer, "too many connections of one kind");
+        if let Some(unsaid) = TOO_MANY.may() {
+            let peer = leaf.as_ref().map(|leaf| leaf.peer.to_string());
+            tracing::warn!(%address, peer, unsaid, "too many connections of one kind");
+        }
         return None;
     }
     let age_max = if leaf.is_none() { ANONYMOUS_AGE_MAX } else { terms.connection_age() };

@@ -20,6 +20,9 @@ use crate::limits::{
     CONNECTIONS_ANONYMOUS_MAX, CONNECTIONS_ANONYMOUS_PER_ADDRESS_MAX, CONNECTIONS_MAX,
     CONNECTIONS_PER_PEER_MAX, HANDSHAKE_SURE, HANDSHAKES_MAX,
 };
+use crate::seldom::Seldom;
+
+static REPLACED: Seldom = Seldom::new();
 
 /// All connections of one listener; clones count the same ones.
 #[derive(Debug, Clone, Default)]
@@ -172,7 +175,9 @@ impl Places {
             };
             let oldest = held.iter().find(idle).or(held.first()).copied();
             if let Some(oldest) = oldest {
-                tracing::info!(%peer, "a fifth connection takes the place of the oldest");
+                if let Some(unsaid) = REPLACED.may() {
+                    tracing::info!(%peer, unsaid, "a fifth connection takes the place of the oldest");
+                }
                 self.cut(oldest);
             }
         }

@@ -1,16 +1,19 @@
 //! `bench-linli attack`: what an honest desk feels of attackers.
 //!
-//! The same edits of the same two desks are timed before and while every attack runs, in one run
-//! on one machine. Attackers share its cores: what they burn on their own side is felt as well,
+//! The same edits of the same two desks are timed in quiet and while every attack runs, in turn, since
+//! disks have their moods, in one run on one machine. Attackers share its cores: what they burn on their own side is felt as well,
 //! so that the ratio is an upper bound. With `--aside` they take only what nobody else wants of the
 //! cores, which is nearer to attackers on machines of their own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use linli_attack::{ATTACKS, Attack, Target, attack};
+use linli_attack::{ATTACKS, Attack, Tally, Target, attack};
 use linli_demo::office::{Programs, Street};
 use tokio::runtime::Builder;
 use tokio::task::block_in_place;
@@ -23,13 +26,15 @@ use crate::street::quantile;
 const COMMUNITY: &str = "yili";
 /// Entries that the two desks hold and edit.
 const ENTRIES: usize = 1_000;
+/// Times that a quiet part is followed by one under attack.
+const ROUNDS: u32 = 5;
 /// Between two edits: people write, and other desks with them.
 const EDIT_EVERY: Duration = Duration::from_millis(5);
 
 /// 攻击之下的正常使用 / Honest work under attack.
 #[derive(Debug, Args)]
 pub(crate) struct Words {
-    /// 每一段的秒数 / Seconds of each part, before and under attack.
+    /// 两种情形各自的总秒数 / Seconds in all of quiet, and of attack.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
     /// 每种攻击的连接数 / Connections of each attack.
@@ -41,12 +46,39 @@ pub(crate) struct Words {
     /// 攻击方只用别人不用的处理器时间 / Attackers take of the cores only what nobody else wants.
     #[arg(long)]
     aside: bool,
+    /// 只用这几种攻击 / Only these attacks, by name.
+    #[arg(long, value_delimiter = ',')]
+    kinds: Vec<String>,
 }
 
 /// What edits took, in milliseconds, and the hub's processor meanwhile.
+#[derive(Debug, Default)]
 struct Timed {
     times: Vec<f64>,
     cpu_s: f64,
+}
+
+impl Timed {
+    fn add(&mut self, more: Self) {
+        self.times.extend(more.times);
+        self.cpu_s += more.cpu_s;
+    }
+}
+
+/// What one kind of attackers did.
+#[derive(Debug, Default)]
+struct Done {
+    opened: u64,
+    closed: u64,
+    acts: u64,
+}
+
+impl Done {
+    fn add(&mut self, tally: &Tally) {
+        self.opened += tally.opened();
+        self.closed += tally.closed();
+        self.acts += tally.done();
+    }
 }
 
 pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyhow::Result<()> {
@@ -57,8 +89,12 @@ pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyho
     let mut far = Desk::join(&street, dir, COMMUNITY, "far").await?;
     // One machine has few connections: each attack has a machine of its own.
     let mut targets = Vec::new();
+    let wanted = |name: &String| words.kinds.is_empty() || words.kinds.contains(name);
     for kind in ATTACKS {
         let name = format!("{kind:?}").to_lowercase();
+        if !wanted(&name) {
+            continue;
+        }
         let identity = dir.join(&name);
         let evil = seat(&street, &identity, "evil", &name).await?;
         targets.push((kind, Target { address: evil.hub.parse()?, identity }));
@@ -68,45 +104,28 @@ pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyho
         desk.dial(&address);
         desk.until("the desks agree", Desk::agrees).await?;
     }
-    let lasting = Duration::from_secs(words.seconds);
-    let mut quiet = timed(&near, &far, hub, lasting, "平时").await?;
+    let lasting = Duration::from_secs(words.seconds) / ROUNDS;
+    let (mut quiet, mut attacked) = (Timed::default(), Timed::default());
+    let mut told: BTreeMap<Attack, Done> = BTreeMap::new();
+    for round in 0..ROUNDS {
+        quiet.add(timed(&near, &far, hub, lasting, &format!("平时{round}-")).await?);
+        let attackers = attackers(targets.clone(), words, lasting);
+        attacked.add(timed(&near, &far, hub, lasting, &format!("攻击中{round}-")).await?);
+        for (kind, tally) in attackers.join().ok().context("the attackers end")?? {
+            told.entry(kind).or_default().add(&tally);
+        }
+    }
 
-    let (connections, slow, aside) = (words.connections, words.slow, words.aside);
-    // Threads of their own, as they would be other machines.
-    let attackers = std::thread::spawn(move || {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .on_thread_start(move || step_aside(aside))
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
-            let mut running = Vec::new();
-            for (kind, target) in targets {
-                let width = if kind == Attack::SlowHandshakes { slow } else { connections };
-                let run = async move { (kind, attack(&target, kind, width, lasting).await) };
-                running.push(tokio::spawn(run));
-            }
-            let mut told = Vec::new();
-            for one in running {
-                told.push(one.await?);
-            }
-            anyhow::Ok(told)
-        })
-    });
-    let mut attacked = timed(&near, &far, hub, lasting, "攻击中").await?;
-    let told = attackers.join().ok().context("the attackers end")??;
-
-    let seconds = lasting.as_secs_f64();
-    for (kind, tally) in told {
-        let tally = tally?;
+    let seconds = words.seconds as f64;
+    for (kind, done) in told {
         println!(
             "{kind:>16?}: {} connections, {} ended by the hub, {:.0} acts/s",
-            tally.opened(),
-            tally.closed(),
-            tally.done() as f64 / seconds
+            done.opened,
+            done.closed,
+            done.acts as f64 / seconds
         );
     }
-    for (what, timed) in [("before", &mut quiet), ("attacked", &mut attacked)] {
+    for (what, timed) in [("quiet", &mut quiet), ("attacked", &mut attacked)] {
         println!(
             "{what:>16}: {} edits, p50 {:.2} ms, p99 {:.2} ms, hub processor {:.0} %",
             timed.times.len(),
@@ -122,6 +141,38 @@ pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyho
     println!("{:>16}: {:?}, slowed {:?}", "connections", status.connections, status.slowed);
     ensure!(street.hub.pid() == Some(hub), "the hub was restarted");
     Ok(())
+}
+
+type Told = Vec<(Attack, Arc<Tally>)>;
+
+/// Attacks for so long, in threads of their own, as if they were other machines.
+fn attackers(
+    targets: Vec<(Attack, Target)>,
+    words: &Words,
+    lasting: Duration,
+) -> JoinHandle<anyhow::Result<Told>> {
+    let (connections, slow, aside) = (words.connections, words.slow, words.aside);
+    std::thread::spawn(move || {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .on_thread_start(move || step_aside(aside))
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let mut running = Vec::new();
+            for (kind, target) in targets {
+                let width = if kind == Attack::SlowHandshakes { slow } else { connections };
+                let run = async move { (kind, attack(&target, kind, width, lasting).await) };
+                running.push(tokio::spawn(run));
+            }
+            let mut told = Vec::new();
+            for one in running {
+                let (kind, tally) = one.await?;
+                told.push((kind, tally?));
+            }
+            Ok(told)
+        })
+    })
 }
 
 /// Takes the lowest of the ordinary priorities for this thread, if `aside`.
