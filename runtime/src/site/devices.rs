@@ -89,25 +89,32 @@ impl<D: Disk, V: Views> Site<D, V> {
             return;
         }
         let Some(device) = self.device.clone() else { return };
-        let Some(handed) = self.handed_ring(&device) else { return };
-        let Ok(ring) = handed else {
-            self.roll.ring_refused = true;
+        let handed = self.handed_rings(&device);
+        if handed.is_empty() {
             return;
-        };
-        if self.list_is_spoken_of() {
-            let pinned = self.roll.list.clone();
-            let lists = pinned.map_or_else(|| self.lists(), |list| vec![list]);
-            let lets_in = lists
-                .into_iter()
-                .find(|list| list.fits(&ring) && list.admission(&device.keys()).is_some());
-            let Some(list) = lets_in else {
-                self.roll.ring_refused = true;
-                return;
-            };
-            self.pin(list);
         }
-        self.roll.ring_refused = false;
-        self.take_over(ring);
+        let opened: Vec<KeyRing> = handed.into_iter().flatten().collect();
+        if !self.list_is_spoken_of() {
+            self.roll.ring_refused = opened.is_empty();
+            if let Some(ring) = opened.into_iter().next() {
+                self.take_over(ring);
+            }
+            return;
+        }
+        let pinned = self.roll.list.clone();
+        let lists = pinned.map_or_else(|| self.lists(), |list| vec![list]);
+        let lets_in = opened.into_iter().find_map(|ring| {
+            let fits =
+                |list: &&Members| list.fits(&ring) && list.admission(&device.keys()).is_some();
+            lists.iter().find(fits).cloned().map(|list| (ring, list))
+        });
+        self.roll.ring_refused = lets_in.is_none();
+        if let Some((ring, list)) = lets_in {
+            self.pin(list);
+            self.take_over(ring.clone());
+            // Another desk may have handed over keys that the first one lacked.
+            self.fill_ring(&ring);
+        }
     }
 
     /// Takes the later keys of a ring that was handed to a machine which has one already: it was
@@ -128,20 +135,27 @@ impl<D: Disk, V: Views> Site<D, V> {
         if lacking.is_empty() {
             return;
         }
-        if let Some(Ok(handed)) = self.handed_ring(&device) {
-            let keys = handed.keys().filter(|key| lacking.contains(&mark(&community, key)));
-            self.take_keys(keys.cloned().collect());
-        }
+        let handed = self.handed_rings(&device);
+        let keys = handed.iter().flatten().flat_map(KeyRing::keys);
+        let keys = keys.filter(|key| lacking.contains(&mark(&community, key)));
+        self.take_keys(keys.cloned().collect());
     }
 
-    /// The ring in our own `device` entry, if there is one; an error if our key does not open it.
-    fn handed_ring(&mut self, device: &DeviceKey) -> Option<Result<KeyRing, ()>> {
-        let space = self.open_space()?;
+    /// The rings in our own `device` entry; an error for one that our key does not open. Desks that
+    /// approve this machine apart from each other hand it one each, which stand side by side, and
+    /// any may hold a key that the others lack.
+    fn handed_rings(&mut self, device: &DeviceKey) -> Vec<Result<KeyRing, ()>> {
         let me = self.books.me().clone();
-        let entry = device_entry(&me)?;
-        let wrapped = self.books.half(&space, &entry).doc.get(WRAPPED_KEY).cloned()?;
-        let bytes = BASE64.decode(wrapped.as_text()?.as_bytes()).map_err(drop);
-        Some(bytes.and_then(|bytes| unwrap(device, &bytes, &me).map_err(drop)))
+        let (Some(space), Some(entry)) = (self.open_space(), device_entry(&me)) else {
+            return Vec::new();
+        };
+        let half = self.books.half(&space, &entry);
+        let sides = half.doc.sides(WRAPPED_KEY);
+        let rings = sides.into_iter().rev().filter_map(|(_, side)| side.as_text()).map(|text| {
+            let bytes = BASE64.decode(text.as_bytes()).map_err(drop)?;
+            unwrap(device, &bytes, &me).map_err(drop)
+        });
+        rings.collect()
     }
 
     /// Opens every envelope that waited for the ring.
