@@ -140,6 +140,10 @@ proptest! {
         }
         prop_assert_eq!(read_ours(&doc), read_ours(&desks[0]));
         prop_assert_eq!(doc.heads(), desks[0].heads());
+        for desk in &desks {
+            prop_assert_eq!(&doc, desk);
+            prop_assert_eq!(doc.to_row(), desk.to_row());
+        }
     }
 
     #[test]
