@@ -342,9 +342,15 @@ impl Members {
         self.admissions().filter(own).map(|at| self.list[at].statement.hash).collect()
     }
 
+    /// The admission that these keys were given first as far as this list goes, in force or not.
+    pub fn first_admission(&self, keys: &MemberKeys) -> Option<StatementHash> {
+        let own = |node: &&Node| node.statement.member().is_some_and(|m| m.keys == *keys);
+        self.list.iter().find(own).map(|node| node.statement.hash)
+    }
+
     /// Whether these keys were ever let in.
     pub fn was_member(&self, keys: &MemberKeys) -> bool {
-        self.list.iter().filter_map(|node| node.statement.member()).any(|m| m.keys == *keys)
+        self.first_admission(keys).is_some()
     }
 
     /// The printing in force whose sheets hold these keys, with the ring wrapped to them.

@@ -237,6 +237,31 @@ fn a_removal_shuts_a_desk_out_that_was_let_in_twice_apart() {
 }
 
 #[test]
+fn a_key_that_only_removed_desks_have_is_handed_to_who_stays() {
+    let mut sites = community_of(&["b", "c"]);
+    sites.push(open("d/s/c/d", None, 9));
+    meet(&mut sites);
+    approve(&mut sites, 4);
+    settle(&mut sites, &[(HUB, 1), (HUB, 4)]);
+    assert!(list(&mut sites[4]).listed);
+    // b begins an epoch with a key for a and itself, and is removed with a by d, which was let in
+    // apart from that.
+    assert!(matches!(remove(&mut sites[2], "c"), Answer::Removed { .. }));
+    let apart = household(&mut sites[2], "101");
+    for name in ["a", "b"] {
+        assert!(matches!(remove(&mut sites[4], name), Answer::Removed { .. }));
+    }
+    meet(&mut sites);
+    assert!([1, 2, 3].iter().all(|at| list(&mut sites[*at]).removed));
+    let view = list(&mut sites[4]);
+    assert!(view.listed && view.lacking == 0, "{view:?}");
+    let after = household(&mut sites[4], "102");
+    meet(&mut sites);
+    assert!(reads(&mut sites[4], &apart) && reads(&mut sites[4], &after));
+    assert!([1, 2, 3].iter().all(|at| !reads(&mut sites[*at], &after)));
+}
+
+#[test]
 fn what_a_hub_puts_into_entries_is_believed_by_nobody_and_told() {
     let mut sites = community_of(&["b", "c"]);
     let rows = sites[1].statement_entries();
