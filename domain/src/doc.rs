@@ -24,11 +24,15 @@ use crate::id::{ActorId, ChangeHash};
 use crate::limits::{DOC_CHANGES_MAX, DOC_LIVE_BYTES_MAX, OP_COUNTER_MAX};
 use crate::value::Value;
 
-/// A flat document.
+/// A flat document. It is the same, to the order of its changes, whatever order they came in: a
+/// sealed half is opened as its keys come, and its row must be the one that a replay gives.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Doc {
+    /// In the order of their first changes.
     actors: SmallVec<[ActorId; 1]>,
+    /// By first op, then by hash; what a change was made on stands before it.
     changes: Vec<Applied>,
+    /// Places in `changes`, ascending.
     heads: SmallVec<[u32; 2]>,
     keys: BTreeMap<SmolStr, Puts>,
     max_op: u32,
@@ -47,12 +51,20 @@ struct Applied {
     deps: SmallVec<[u32; 2]>,
 }
 
+impl Applied {
+    /// Where it stands among the changes of a document: behind all that it was made on, since a
+    /// change begins behind the last op of these.
+    fn order(&self) -> (u32, ChangeHash) {
+        (self.start_op, self.hash)
+    }
+}
+
 /// The puts on one key.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Puts {
     /// Not replaced by anything yet, ascending by op id: the last one is what readers see.
     live: SmallVec<[(OpRef, Value); 1]>,
-    /// Replaced or deleted.
+    /// Replaced or deleted, ascending by op id.
     past: Vec<OpRef>,
 }
 
@@ -90,7 +102,7 @@ impl Doc {
         self.changes.len()
     }
 
-    /// Hashes of all changes, in the order they were applied.
+    /// Hashes of all changes, causes first.
     pub fn hashes(&self) -> impl Iterator<Item = ChangeHash> + '_ {
         self.changes.iter().map(|change| change.hash)
     }
@@ -170,10 +182,12 @@ impl Doc {
             let preds: Vec<OpRef> = op.preds.iter().filter_map(|id| self.op_ref(*id)).collect();
             let puts = self.keys.entry(op.key.clone()).or_default();
             let mut freed = 0;
+            let order = |put: OpRef| (put.counter, self.actors[put.actor as usize]);
             puts.live.retain(|(put, value)| {
                 let replaced = preds.contains(put);
                 if replaced {
-                    puts.past.push(*put);
+                    let at = puts.past.partition_point(|past| order(*past) < order(*put));
+                    puts.past.insert(at, *put);
                     freed += weight(value);
                 }
                 !replaced
@@ -181,7 +195,6 @@ impl Doc {
             self.live_bytes -= freed.min(self.live_bytes);
             if let Action::Put(value) = &op.action {
                 let id = OpRef { counter: change.start_op + index as u32, actor };
-                let order = |put: OpRef| (put.counter, self.actors[put.actor as usize]);
                 let at = puts.live.partition_point(|(put, _)| order(*put) < order(id));
                 puts.live.insert(at, (id, value.clone()));
                 self.live_bytes += weight(value);
@@ -190,16 +203,50 @@ impl Doc {
         let deps: SmallVec<[u32; 2]> =
             change.deps.iter().filter_map(|dep| self.place(dep)).collect();
         self.heads.retain(|head| !deps.contains(head));
-        self.heads.push(self.changes.len() as u32);
-        self.changes.push(Applied {
-            hash: change.hash,
-            actor,
-            seq: change.seq,
-            start_op: change.start_op,
-            max_op: change.max_op(),
-            deps,
-        });
-        self.max_op = self.max_op.max(change.max_op());
+        let (hash, seq, start_op) = (change.hash, change.seq, change.start_op);
+        let max_op = change.max_op();
+        self.insert(Applied { hash, actor, seq, start_op, max_op, deps });
+        self.max_op = self.max_op.max(max_op);
+    }
+
+    /// Puts a change in its place, as a head. That is the end, but for changes made apart.
+    fn insert(&mut self, change: Applied) {
+        let at = self.changes.partition_point(|other| other.order() < change.order());
+        let is_last = at == self.changes.len();
+        let place = at as u32;
+        let later = self.changes[at..].iter_mut().flat_map(|change| &mut change.deps);
+        for moved in later.chain(&mut self.heads).filter(|moved| **moved >= place) {
+            *moved += 1;
+        }
+        self.changes.insert(at, change);
+        let heads_before = self.heads.partition_point(|head| *head < place);
+        self.heads.insert(heads_before, place);
+        if !is_last {
+            self.sort_actors();
+        }
+    }
+
+    /// Numbers the actors in the order of their first changes.
+    fn sort_actors(&mut self) {
+        let mut first = vec![self.changes.len(); self.actors.len()];
+        for (at, change) in self.changes.iter().enumerate().rev() {
+            first[usize::from(change.actor)] = at;
+        }
+        let mut order: Vec<u16> = (0..self.actors.len() as u16).collect();
+        order.sort_by_key(|actor| first[usize::from(*actor)]);
+        let mut numbers = vec![0; order.len()];
+        for (number, actor) in order.iter().enumerate() {
+            numbers[usize::from(*actor)] = number as u16;
+        }
+        self.actors = order.iter().map(|actor| self.actors[usize::from(*actor)]).collect();
+        for change in &mut self.changes {
+            change.actor = numbers[usize::from(change.actor)];
+        }
+        for puts in self.keys.values_mut() {
+            for op in puts.live.iter_mut().map(|(op, _)| op).chain(&mut puts.past) {
+                op.actor = numbers[usize::from(op.actor)];
+            }
+        }
     }
 
     /// Makes the change that sets or removes `puts`, seen from the whole document; `None` if

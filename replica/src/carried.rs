@@ -4,7 +4,8 @@
 //! its journal from where the reader is known to have read. The reader feeds every change through
 //! the same admission as one from a link. Nobody answers; what the reader holds afterwards is told
 //! by its own next file. So a file may come twice, late or never, and it refuses to move a cursor
-//! over anything that the reader has not seen with its own eyes.
+//! over anything that the reader has not seen with its own eyes, or to go by one that a link moved
+//! over what it asked for again.
 
 use bytes::Bytes;
 use linli_domain::gate::Refusal;
@@ -60,7 +61,7 @@ pub fn hello(spaces: &[Space], reader: Option<&PeerName>, holdings: &dyn Holding
             held: digest,
             head,
             chain,
-            cursor: reader.and_then(|reader| holdings.cursor(reader, space)),
+            cursor: reader.and_then(|reader| holdings.proven(reader, space)),
             refused: reader.map(|peer| holdings.refused_from(peer, space)).unwrap_or_default(),
         }
     };
@@ -171,7 +172,7 @@ pub fn conclude(
     if to_me {
         hear_place(from, told, holdings);
     }
-    let known = holdings.cursor(from, space).filter(|cursor| cursor.epoch == epoch);
+    let known = holdings.proven(from, space).filter(|cursor| cursor.epoch == epoch);
     let joins = begins.epoch == epoch
         && (begins.seq == 0
             || known.is_some_and(|known| {
@@ -183,8 +184,14 @@ pub fn conclude(
         (false, true) => Stands::Ahead,
         (false, false) => return Stands::Behind,
     };
-    if known.is_none_or(|known| known.seq < told.head) {
-        let cursor = Cursor { epoch, seq: told.head, chain: told.chain };
+    let behind = |known: Option<Cursor>| {
+        known.is_none_or(|known| known.epoch != epoch || known.seq < told.head)
+    };
+    let cursor = Cursor { epoch, seq: told.head, chain: told.chain };
+    if behind(known) {
+        holdings.set_proven(from, space, cursor);
+    }
+    if behind(holdings.cursor(from, space)) {
         holdings.set_cursor(from, space, cursor);
     }
     if stands == Stands::Agreed {

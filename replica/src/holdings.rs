@@ -79,6 +79,12 @@ pub trait Holdings {
     fn cursor(&self, peer: &PeerName, space: &Space) -> Option<Cursor>;
     /// Remembers how far; need not be durable.
     fn set_cursor(&mut self, peer: &PeerName, space: &Space, cursor: Cursor);
+    /// How far in a peer's journal this machine is known to hold everything. Its cursor may lie
+    /// behind this: over a link, what lacked a cause is asked for again and may still be on its
+    /// way when the link breaks.
+    fn proven(&self, peer: &PeerName, space: &Space) -> Option<Cursor>;
+    /// Remembers how far; need not be durable.
+    fn set_proven(&mut self, peer: &PeerName, space: &Space, cursor: Cursor);
     /// How far a peer holds our journal, as was last noted; 0 if it never was.
     fn acked(&self, peer: &PeerName, space: &Space) -> u64;
     /// Remembers that a peer holds everything up to this place; need not be durable.

@@ -132,6 +132,7 @@ impl Session {
             self.comparison_due = judges_otherwise;
             let cursor = Cursor { epoch: peer_epoch, seq: told.head, chain: told.chain };
             holdings.set_cursor(&self.peer, &self.space, cursor);
+            holdings.set_proven(&self.peer, &self.space, cursor);
             holdings.set_acked(&self.peer, &self.space, ours.head);
             (self.sent, self.told) = (ours.head, ours.head);
             (self.heard_last, self.said_last) = (true, true);
@@ -339,6 +340,7 @@ impl Session {
         }
         self.heard_last = batch.last;
         self.hear_held(batch.held);
+        self.note_proof(holdings);
         let held = holdings.held(&self.space).digest;
         let (space, number) = (self.space.clone(), batch.number);
         let ack = Ack { space, number, held, refused, again, rest_seconds };
@@ -375,6 +377,7 @@ impl Session {
             self.put_into_repair(*seq);
         }
         self.hear_held(ack.held);
+        self.note_proof(holdings);
         if ack.rest_seconds > 0 {
             self.pace.rest(ack.rest_seconds);
             // Its cursor has stayed before what it put off.
@@ -399,6 +402,15 @@ impl Session {
         let under_way = self.in_flight.iter().flat_map(|batch| &batch.items).map(|(_, seq)| *seq);
         let lacking = under_way.chain(self.repair.first().copied()).min();
         lacking.map_or(end, |seq| end.min(seq - 1))
+    }
+
+    /// Where both hold the same, all that was read of the peer is here.
+    fn note_proof(&self, holdings: &mut dyn Holdings) {
+        if self.agrees(holdings)
+            && let Some(cursor) = holdings.cursor(&self.peer, &self.space)
+        {
+            holdings.set_proven(&self.peer, &self.space, cursor);
+        }
     }
 
     /// The peer's digest. Where it has changed, a cause that was missing may have come.

@@ -24,6 +24,7 @@ struct Memory {
     epoch: EpochId,
     log: Vec<Placed>,
     cursors: BTreeMap<PeerName, Cursor>,
+    proven: BTreeMap<PeerName, Cursor>,
     acked: BTreeMap<PeerName, u64>,
     /// So many more are taken before the rest is put off for so many seconds.
     room: Option<(usize, u32)>,
@@ -134,6 +135,12 @@ impl Holdings for Memory {
     }
     fn set_cursor(&mut self, peer: &PeerName, _: &Space, cursor: Cursor) {
         self.cursors.insert(peer.clone(), cursor);
+    }
+    fn proven(&self, peer: &PeerName, _: &Space) -> Option<Cursor> {
+        self.proven.get(peer).copied()
+    }
+    fn set_proven(&mut self, peer: &PeerName, _: &Space, cursor: Cursor) {
+        self.proven.insert(peer.clone(), cursor);
     }
     fn acked(&self, peer: &PeerName, _: &Space) -> u64 {
         self.acked.get(peer).copied().unwrap_or_default()

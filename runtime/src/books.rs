@@ -63,6 +63,9 @@ pub struct Books<D: Disk, V: Views> {
     authors: BTreeMap<Space, BTreeMap<AuthorId, String>>,
     cursors: BTreeMap<(PeerName, Space), Cursor>,
     cursors_dirty: BTreeSet<(PeerName, Space)>,
+    /// How far in each peer's journal everything is known to be here.
+    proven: BTreeMap<(PeerName, Space), Cursor>,
+    proven_dirty: BTreeSet<(PeerName, Space)>,
     /// How far each peer holds our journal.
     acked: BTreeMap<(PeerName, Space), u64>,
     acked_dirty: BTreeSet<(PeerName, Space)>,
@@ -137,6 +140,8 @@ impl<D: Disk, V: Views> Books<D, V> {
             authors: BTreeMap::new(),
             cursors: BTreeMap::new(),
             cursors_dirty: BTreeSet::new(),
+            proven: BTreeMap::new(),
+            proven_dirty: BTreeSet::new(),
             acked: BTreeMap::new(),
             acked_dirty: BTreeSet::new(),
             refusals: notes::Refusals::default(),
@@ -436,6 +441,17 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
         let key = (peer.clone(), space.clone());
         if self.cursors.insert(key.clone(), cursor) != Some(cursor) {
             self.cursors_dirty.insert(key);
+        }
+    }
+
+    fn proven(&self, peer: &PeerName, space: &Space) -> Option<Cursor> {
+        self.proven.get(&(peer.clone(), space.clone())).copied()
+    }
+
+    fn set_proven(&mut self, peer: &PeerName, space: &Space, cursor: Cursor) {
+        let key = (peer.clone(), space.clone());
+        if self.proven.insert(key.clone(), cursor) != Some(cursor) {
+            self.proven_dirty.insert(key);
         }
     }
 

@@ -18,6 +18,7 @@ mod members;
 mod packs;
 mod refusals;
 mod restored;
+mod rings;
 mod room;
 mod shut_out;
 mod writes;

@@ -146,9 +146,10 @@ impl Input<'_> {
         let sound = changes.iter().enumerate().all(|(at, change)| {
             usize::from(change.actor) < actors.len()
                 && change.deps.iter().all(|dep| (*dep as usize) < at)
-        }) && keys.values().all(|puts: &Puts| {
-            puts.live.iter().all(|(op, _)| known(op)) && puts.past.iter().all(known)
-        });
+        }) && changes.is_sorted_by(|one, next| one.order() < next.order())
+            && keys.values().all(|puts: &Puts| {
+                puts.live.iter().all(|(op, _)| known(op)) && puts.past.iter().all(known)
+            });
         if !sound {
             return None;
         }

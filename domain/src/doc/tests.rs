@@ -57,7 +57,7 @@ fn play(acts: &[Act]) -> (Vec<Change>, Vec<Doc>) {
 fn merge(all: &[Change], from: &Doc, into: &mut Doc) {
     for change in all.iter().filter(|change| from.holds(&change.hash)) {
         match into.check(change) {
-            Ok(Fit::Fits) => drop(into.apply(change)),
+            Ok(Fit::Fits) => into.apply(change),
             Ok(Fit::Known) => {}
             other => panic!("an honest change does not fit: {other:?}"),
         }
@@ -133,13 +133,17 @@ proptest! {
             turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let at = (turn >> 33) as usize % waiting.len();
             match doc.check(&waiting[at]) {
-                Ok(Fit::Fits) => drop(doc.apply(&waiting.swap_remove(at))),
+                Ok(Fit::Fits) => doc.apply(&waiting.swap_remove(at)),
                 Ok(Fit::Missing(missing)) => prop_assert!(!missing.is_empty()),
                 other => prop_assert!(false, "seed {}: {:?}", seed, other),
             }
         }
         prop_assert_eq!(read_ours(&doc), read_ours(&desks[0]));
         prop_assert_eq!(doc.heads(), desks[0].heads());
+        for desk in &desks {
+            prop_assert_eq!(&doc, desk);
+            prop_assert_eq!(doc.to_row(), desk.to_row());
+        }
     }
 
     #[test]

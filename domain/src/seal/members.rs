@@ -11,6 +11,11 @@
 //! two who shut each other out to be ranked, a stolen machine could win. Whatever else a removed
 //! desk states counts only in the past of its removal. A thief can so put machines out, never in;
 //! a later admission, or the recovery sheets, which nobody can remove, bring them back.
+//!
+//! A removal is about a machine: it ends every admission of its keys that does not follow it,
+//! also one its signer had not heard of. Only an admission by who knew that the signer is out
+//! stands beside it, or a thief could put out again, as if it had heard nothing, whoever comes
+//! back.
 
 mod file;
 mod make;
@@ -42,7 +47,7 @@ pub struct Members {
     waiting: BTreeMap<StatementHash, Statement>,
     /// For each place: whether the statement counts, given all the others.
     counts: Vec<bool>,
-    /// Removals by the place of the admission they undo.
+    /// Removals by the place of the admission they end.
     removals: BTreeMap<usize, Vec<usize>>,
 }
 
@@ -153,14 +158,62 @@ impl Members {
         }
         let Some((past, depth)) = self.judge(&statement) else { return Taken::Refused };
         let at = self.list.len();
-        if let Act::Remove { targets, .. } = &statement.act {
-            for target in targets {
-                self.removals.entry(self.places[target]).or_default().push(at);
-            }
-        }
         self.places.insert(statement.hash, at);
         self.list.push(Node { statement, depth, past });
+        self.note_removals(at);
         Taken::New
+    }
+
+    /// Takes note of what the newest statement ends, or of what ends it. Looks at nothing but the
+    /// pasts of the two, so it is the same whichever came first.
+    fn note_removals(&mut self, at: usize) {
+        let before = 0..at;
+        let ended: Vec<(usize, usize)> = match &self.list[at].statement.act {
+            Act::Remove { .. } => before.map(|admission| (admission, at)).collect(),
+            Act::Admit { .. } => before.map(|removal| (at, removal)).collect(),
+            Act::Found { .. } | Act::Recovery { .. } => Vec::new(),
+        };
+        for (admission, removal) in ended {
+            if self.ends(removal, admission) {
+                self.removals.entry(admission).or_default().push(removal);
+            }
+        }
+    }
+
+    /// Whether the statement at `removal` removes the machine let in at `admission`, and that
+    /// admission does not follow it; of two side by side, unless who let in knew that the signer
+    /// is out.
+    fn ends(&self, removal: usize, admission: usize) -> bool {
+        let (removed, admitted) = (&self.list[removal], &self.list[admission]);
+        let Act::Remove { targets, .. } = &removed.statement.act else { return false };
+        let Some(member) = admitted.statement.member() else { return false };
+        let targeted = |target: &StatementHash| {
+            self.list[self.places[target]].statement.admitted() == Some(&member.keys)
+        };
+        !admitted.past.holds(removal)
+            && targets.iter().any(targeted)
+            && (removed.past.holds(admission)
+                || self.may_sign(self.places[&removed.statement.by], &admitted.past))
+    }
+
+    /// Whether nothing in a past removes who signs under the admission at `by`, or who let it in
+    /// before that was done, and so on up to the root.
+    fn may_sign(&self, by: usize, past: &Past) -> bool {
+        let (mut at, mut signed) = (by, None);
+        loop {
+            let cuts = |removal: &usize| {
+                past.holds(*removal)
+                    && signed.is_none_or(|signed| !self.list[*removal].past.holds(signed))
+            };
+            if self.removed_by(at).iter().any(cuts) {
+                return false;
+            }
+            if at == 0 {
+                return true;
+            }
+            signed = Some(at);
+            at = self.places[&self.list[at].statement.by];
+        }
     }
 
     /// The past of a statement that may stand in the list. Looks at nothing but that past, so the
@@ -182,11 +235,11 @@ impl Members {
         let may = match (&signer.act, &statement.act) {
             (_, Act::Found { .. }) | (Act::Remove { .. }, _) => false,
             (Act::Recovery { .. }, act) => {
-                matches!(act, Act::Admit { .. }) && !self.is_retired(by, &past)
+                matches!(act, Act::Admit { .. })
+                    && !self.is_retired(by, &past)
+                    && self.may_sign(by, &past)
             }
-            (Act::Found { .. } | Act::Admit { .. }, _) => {
-                !self.removed_by(by).iter().any(|removal| past.holds(*removal))
-            }
+            (Act::Found { .. } | Act::Admit { .. }, _) => self.may_sign(by, &past),
         };
         let key = signer.admitted()?.signing;
         let sound = may && self.acts_on_its_past(&statement.act, &past);
@@ -277,15 +330,27 @@ impl Members {
 
     /// The admission in force for these keys; of several the one with the least hash.
     pub fn admission(&self, keys: &MemberKeys) -> Option<StatementHash> {
+        self.admissions_of(keys).into_iter().next()
+    }
+
+    /// Every admission in force for these keys, ascending: two desks that let a machine in apart
+    /// from each other make two, and keys are wrapped for either.
+    pub fn admissions_of(&self, keys: &MemberKeys) -> BTreeSet<StatementHash> {
         let own = |at: &usize| {
             self.is_live(*at) && self.list[*at].statement.member().is_some_and(|m| m.keys == *keys)
         };
-        self.admissions().filter(own).map(|at| self.list[at].statement.hash).min()
+        self.admissions().filter(own).map(|at| self.list[at].statement.hash).collect()
+    }
+
+    /// The admission that these keys were given first as far as this list goes, in force or not.
+    pub fn first_admission(&self, keys: &MemberKeys) -> Option<StatementHash> {
+        let own = |node: &&Node| node.statement.member().is_some_and(|m| m.keys == *keys);
+        self.list.iter().find(own).map(|node| node.statement.hash)
     }
 
     /// Whether these keys were ever let in.
     pub fn was_member(&self, keys: &MemberKeys) -> bool {
-        self.list.iter().filter_map(|node| node.statement.member()).any(|m| m.keys == *keys)
+        self.first_admission(keys).is_some()
     }
 
     /// The printing in force whose sheets hold these keys, with the ring wrapped to them.

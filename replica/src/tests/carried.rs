@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use linli_domain::hlc::Hlc;
 use linli_domain::id::EpochId;
 use proptest::prelude::*;
 
-use super::{Memory, Side, meet, number, peer, side, space};
+use super::{Memory, Side, link_up, meet, number, peer, side, space, turns};
 use crate::carried::{self, Stands};
+use crate::engine::{Event, LinkId};
 use crate::frame::{Batch, Cursor, Hello};
 use crate::holdings::Holdings as _;
 use crate::limits::BATCH_ITEMS_MAX;
@@ -74,10 +76,10 @@ fn assert_cursors_are_true(sides: &[Side]) {
     for reader in sides {
         let held = reader.memory.set();
         for maker in sides {
-            let cursor = reader.memory.cursors.get(&maker.name);
-            let Some(cursor) = cursor.filter(|told| told.epoch == maker.memory.epoch) else {
-                continue;
-            };
+            let memory = &reader.memory;
+            let told = [memory.cursors.get(&maker.name), memory.proven.get(&maker.name)];
+            let told = told.into_iter().flatten().filter(|told| told.epoch == maker.memory.epoch);
+            let Some(cursor) = told.max_by_key(|told| told.seq) else { continue };
             let refused = reader.memory.refused_from.get(&maker.name);
             for placed in maker.memory.log.iter().take(cursor.seq as usize) {
                 let gone = refused.is_some_and(|all| all.contains(&placed.item.hash));
@@ -200,6 +202,40 @@ fn who_lost_what_it_gave_is_told_so_and_gets_it_back_from_a_file_for_all() {
     assert_eq!(sides[0].memory.set().len(), 3);
 }
 
+#[test]
+fn a_file_does_not_go_by_a_cursor_that_a_link_moved_over_what_was_missing() {
+    let mut sides = three();
+    sides[1].memory.write_all([300, 400]);
+    // b asks again for a change whose cause nobody has, and the link ends.
+    sides[0].memory.write(101);
+    let [left, right, _] = &mut sides[..] else { panic!("three") };
+    let (link, mut said) = (LinkId(1), (Vec::new(), Vec::new()));
+    let mut inboxes = link_up(left, right, link);
+    for _ in 0..4 {
+        inboxes = turns([left, right], link, inboxes, &mut said);
+    }
+    for side in [left, right] {
+        side.engine.step(Hlc(0), Event::LinkDown { link }, &mut side.memory, &mut Vec::new());
+    }
+    assert_eq!(sides[1].memory.cursors[&peer("a")].seq, 1, "as far as a link goes");
+    assert!(!sides[1].memory.has(101));
+    // a hears from b's file how far it is, and carries what came since.
+    sides[0].memory.write(200);
+    let there = make(&mut sides, 1, Some(0));
+    take(&mut sides, 0, &there, usize::MAX, true);
+    let back = make(&mut sides, 0, Some(1));
+    assert_eq!(take(&mut sides, 1, &back, usize::MAX, true), Some(Stands::Behind));
+    // Nor by one that begins where the link had come.
+    let late = make_since(&mut sides, 0, Some(1), 1);
+    assert_eq!(late.begins.seq, 1);
+    assert_eq!(take(&mut sides, 1, &late, usize::MAX, true), Some(Stands::Behind));
+    // Once the cause is there, a file brings all.
+    sides[1].memory.write(100);
+    let back = make(&mut sides, 0, Some(1));
+    assert_eq!(take(&mut sides, 1, &back, usize::MAX, true), Some(Stands::Ahead));
+    assert!(sides[1].memory.has(101));
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Write(usize, u64, u64),
@@ -280,6 +316,7 @@ proptest! {
                     lives += 1;
                     memory.epoch = EpochId([lives; 16]);
                     memory.cursors.clear();
+                    memory.proven.clear();
                     memory.acked.clear();
                 }
                 Act::Refuse(at, hundreds) => {

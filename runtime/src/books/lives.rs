@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use linli_domain::id::{PeerName, Role, Space};
 use linli_replica::frame::Cursor;
-use linli_replica::holdings::Whose;
+use linli_replica::holdings::{Holdings as _, Whose};
 use linli_store::disk::Disk;
 use linli_store::views::Views;
 use serde::{Deserialize, Serialize};
@@ -105,8 +105,8 @@ impl<D: Disk, V: Views> Books<D, V> {
         let of_it: Vec<_> =
             self.cursors.keys().filter(|(known, _)| known == peer).cloned().collect();
         for place in of_it {
-            self.cursors.insert(place.clone(), Cursor::default());
-            self.cursors_dirty.insert(place);
+            self.set_cursor(&place.0, &place.1, Cursor::default());
+            self.set_proven(&place.0, &place.1, Cursor::default());
         }
         true
     }

@@ -15,6 +15,7 @@ pub type Row = (Vec<u8>, Option<Vec<u8>>);
 
 const HALF: u8 = b'h';
 const CURSOR: u8 = b'k';
+const PROVEN: u8 = b'p';
 const ACKED: u8 = b'a';
 
 /// The key of a half's row: `h<space>\0<kind>/<id>`.
@@ -57,6 +58,11 @@ impl<D: Disk, V: Views> Books<D, V> {
         for (place, row) in self.peer_rows(CURSOR) {
             if let Some(cursor) = read_cursor(&row) {
                 self.cursors.insert(place, cursor);
+            }
+        }
+        for (place, row) in self.peer_rows(PROVEN) {
+            if let Some(cursor) = read_cursor(&row) {
+                self.proven.insert(place, cursor);
             }
         }
         for (place, row) in self.peer_rows(ACKED) {
@@ -168,6 +174,11 @@ impl<D: Disk, V: Views> Books<D, V> {
         for place in std::mem::take(&mut self.cursors_dirty) {
             if let Some(cursor) = self.cursors.get(&place) {
                 rows.push((peer_key(CURSOR, &place), Some(cursor_row(cursor))));
+            }
+        }
+        for place in std::mem::take(&mut self.proven_dirty) {
+            if let Some(cursor) = self.proven.get(&place) {
+                rows.push((peer_key(PROVEN, &place), Some(cursor_row(cursor))));
             }
         }
         for place in std::mem::take(&mut self.acked_dirty) {

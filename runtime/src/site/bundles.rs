@@ -129,7 +129,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         for told in hello.spaces.iter().filter(|told| shared.contains(&told.space)) {
             let space = &told.space;
             let Some((_, begins)) = begins.iter().find(|(at, _)| at == space) else { continue };
-            let read = self.books.cursor(from, space).filter(|read| read.epoch == begins.epoch);
+            let read = self.books.proven(from, space).filter(|read| read.epoch == begins.epoch);
             let left_out = begins.seq.saturating_sub(read.map_or(0, |read| read.seq));
             let whole = whole.contains(space);
             let books = &mut self.books;

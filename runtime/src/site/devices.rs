@@ -9,11 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::BASE64;
 use linli_domain::doc::entry_of;
-use linli_domain::id::{CommunityId, EntryId, MachineId, PeerName, Space};
+use linli_domain::id::{CommunityId, EntryId, MachineId, PeerName};
 use linli_domain::seal::{
-    DeviceKey, DevicePublicKey, KeyMark, KeyRing, Member, MemberKeys, MemberRow, Members,
-    NotSigned, community_code, device_code, mark, member_code, recovery_name, ring_code, unwrap,
-    wrap,
+    DeviceKey, DevicePublicKey, KeyRing, Member, MemberKeys, MemberRow, Members, NotSigned,
+    community_code, device_code, member_code, recovery_name, ring_code, unwrap, wrap,
 };
 use linli_domain::value::Value;
 use linli_store::disk::Disk;
@@ -26,7 +25,7 @@ use crate::edit::EditError;
 const KIND: &str = "device";
 const PUBLIC_KEY: &str = "public_key";
 const SIGNING_KEY: &str = "signing_key";
-const WRAPPED_KEY: &str = "wrapped_key";
+pub(super) const WRAPPED_KEY: &str = "wrapped_key";
 const APPROVED_BY: &str = "approved_by";
 
 /// Codes take milliseconds to make; they are made once.
@@ -78,79 +77,6 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
         // It fits: a few short texts in an entry only this machine writes.
         let _written = self.write_in(&space, &entry, puts, false);
-    }
-
-    /// Takes the ring from our own `device` entry, if another desk has put it there and a list
-    /// that lets this machine in was begun with it and names its keys. Where nobody speaks of a
-    /// list the ring alone is taken, as before there were lists.
-    pub(super) fn accept_ring(&mut self) {
-        if let Some(held) = self.books.ring() {
-            self.fill_ring(&held);
-            return;
-        }
-        let Some(device) = self.device.clone() else { return };
-        let Some(handed) = self.handed_ring(&device) else { return };
-        let Ok(ring) = handed else {
-            self.roll.ring_refused = true;
-            return;
-        };
-        if self.list_is_spoken_of() {
-            let pinned = self.roll.list.clone();
-            let lists = pinned.map_or_else(|| self.lists(), |list| vec![list]);
-            let lets_in = lists
-                .into_iter()
-                .find(|list| list.fits(&ring) && list.admission(&device.keys()).is_some());
-            let Some(list) = lets_in else {
-                self.roll.ring_refused = true;
-                return;
-            };
-            self.pin(list);
-        }
-        self.roll.ring_refused = false;
-        self.take_over(ring);
-    }
-
-    /// Takes the later keys of a ring that was handed to a machine which has one already: it was
-    /// removed and let in again, or comes from before there were lists. Its admission says that
-    /// it was handed every key before it, so nobody wraps these for it once more. Only keys that
-    /// the list names are taken.
-    fn fill_ring(&mut self, held: &KeyRing) {
-        let (Some(device), Some(community)) =
-            (self.device.clone(), self.books.me().community.clone())
-        else {
-            return;
-        };
-        let list = self.roll.list.as_ref();
-        let lacking =
-            list.and_then(|list| Some(list.lacking(held, list.admission(&device.keys())?)));
-        let lacking: BTreeSet<KeyMark> =
-            lacking.into_iter().flatten().map(|(marked, _)| marked).collect();
-        if lacking.is_empty() {
-            return;
-        }
-        if let Some(Ok(handed)) = self.handed_ring(&device) {
-            let keys = handed.keys().filter(|key| lacking.contains(&mark(&community, key)));
-            self.take_keys(keys.cloned().collect());
-        }
-    }
-
-    /// The ring in our own `device` entry, if there is one; an error if our key does not open it.
-    fn handed_ring(&mut self, device: &DeviceKey) -> Option<Result<KeyRing, ()>> {
-        let space = self.open_space()?;
-        let me = self.books.me().clone();
-        let entry = device_entry(&me)?;
-        let wrapped = self.books.half(&space, &entry).doc.get(WRAPPED_KEY).cloned()?;
-        let bytes = BASE64.decode(wrapped.as_text()?.as_bytes()).map_err(drop);
-        Some(bytes.and_then(|bytes| unwrap(device, &bytes, &me).map_err(drop)))
-    }
-
-    /// Opens every envelope that waited for the ring.
-    pub(super) fn unlock(&mut self) {
-        if self.books.ring().is_some()
-            && let Some(community) = self.books.me().community.clone()
-        {
-            self.books.read_all_sealed(&Space::Sealed(community));
-        }
     }
 
     /// The community's machines: those on the list, and those that wait.
@@ -491,7 +417,7 @@ fn old_sheets() -> Trouble {
 }
 
 /// A machine's `device` entry: `device/<machine>`.
-fn device_entry(me: &PeerName) -> Option<EntryId> {
+pub(super) fn device_entry(me: &PeerName) -> Option<EntryId> {
     let _community: &CommunityId = me.community.as_ref()?;
     EntryId::new(KIND, me.machine.as_str()).ok()
 }

@@ -243,14 +243,16 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// who came in while an epoch began.
     pub(super) fn follow(&mut self) {
         let (Some(device), Some(ring)) = (self.device.clone(), self.books.ring()) else { return };
-        let Some(own) = self.roll.list.as_ref().and_then(|list| list.admission(&device.keys()))
-        else {
-            return;
-        };
-        let found = self.find_keys(&ring, own, &device);
-        self.take_keys(found);
-        self.rotate(&device);
-        self.hand_keys(own);
+        let Some(list) = &self.roll.list else { return };
+        let own = list.admissions_of(&device.keys());
+        for to in &own {
+            let found = self.find_keys(&ring, *to, &device);
+            self.take_keys(found);
+        }
+        if !own.is_empty() {
+            self.rotate(&device);
+        }
+        self.hand_keys(&device);
     }
 
     /// Opens the keys that the ring lacks and that were wrapped for an admission.
@@ -315,16 +317,19 @@ impl<D: Disk, V: Views> Site<D, V> {
         }
     }
 
-    /// Wraps keys for members that came in beside the removal which began them.
-    fn hand_keys(&mut self, own: StatementHash) {
+    /// Wraps keys for members that came in beside the removal which began them. A machine that was
+    /// removed does so too: nobody who stays may have the key that it or another one began.
+    fn hand_keys(&mut self, device: &DeviceKey) {
         let (Some(ring), Some(space)) = (self.books.ring(), self.open_space()) else { return };
         let Some(community) = self.books.me().community.clone() else { return };
-        let needs = self.roll.list.as_ref().map(Members::in_need).unwrap_or_default();
-        for (to, keys, marked) in needs.into_iter().filter(|(to, ..)| *to != own) {
+        let Some(list) = &self.roll.list else { return };
+        let Some(by) = list.first_admission(&device.keys()) else { return };
+        let (own, needs) = (list.admissions_of(&device.keys()), list.in_need());
+        for (to, keys, marked) in needs.into_iter().filter(|(to, ..)| !own.contains(to)) {
             let Some(key) = ring.keys().find(|key| mark(&community, key) == marked) else {
                 continue;
             };
-            let entry = handed_entry(to, marked, own);
+            let entry = handed_entry(to, marked, by);
             if self.books.half(&space, &entry).doc.get(WRAPPED).is_some() {
                 continue;
             }

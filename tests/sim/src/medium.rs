@@ -87,9 +87,11 @@ impl Disk for SimDisk {
     fn sync(&mut self, name: &str) -> io::Result<()> {
         self.syncs += 1;
         let appended = self.appended.take().is_some_and(|last| last == name);
-        if appended && name.ends_with(SEGMENT) && self.unsure.swap(false, Ordering::Relaxed) {
+        if appended && name.ends_with(SEGMENT) && self.unsure.load(Ordering::Relaxed) {
+            // Another fault may come first: then it was not durable, and is rightly said to be lost.
             self.disk.sync(name)?;
             self.disk.sync_dir()?;
+            self.unsure.store(false, Ordering::Relaxed);
             return Err(io::Error::other("nobody hears what became of it"));
         }
         match self.planted {
@@ -297,5 +299,32 @@ impl SimViews {
         self.views.write(&first)?;
         self.views.flush()?;
         self.views.write(&second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linli_store::{CrashKeep, DiskCall};
+
+    use super::*;
+
+    #[test]
+    fn a_sync_that_fails_by_itself_is_no_commit_of_which_nobody_heard() {
+        let mut disk = SimDisk::new(MemoryDisk::default(), None);
+        disk.unsure.store(true, Ordering::Relaxed);
+        let name = "00000001.seg";
+        for (call, nth) in [(DiskCall::Sync, 1), (DiskCall::SyncDir, 1)] {
+            disk.append(name, b"lost").unwrap();
+            disk.disk.fail(call, nth);
+            assert!(disk.sync(name).is_err());
+            assert!(disk.unsure.load(Ordering::Relaxed), "{call:?} failed");
+            disk.disk.heal();
+        }
+        disk.append(name, b"kept").unwrap();
+        assert!(disk.sync(name).is_err());
+        assert!(!disk.unsure.load(Ordering::Relaxed), "it is durable");
+        disk.disk.crash(CrashKeep::Nothing);
+        assert!(disk.disk.bytes(name).is_some_and(|bytes| bytes.ends_with(b"kept")));
+        assert!(disk.sync(name).is_ok());
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use linli_domain::id::{ActorId, ChangeHash, EntryId, PeerName, Space};
+use linli_domain::id::{ActorId, ChangeHash, EntryId, PeerName, Space, StatementHash};
 
 /// A machine of the world, by its place in the list.
 pub(crate) type MachineNo = usize;
@@ -28,10 +28,19 @@ pub(crate) struct Truth {
     promised: BTreeMap<ChangeHash, BTreeSet<MachineNo>>,
     /// Changes that some hub has had, whatever became of it since.
     reached: BTreeSet<ChangeHash>,
-    /// Envelopes whose machine knew that these desks had been removed.
-    closed_to: BTreeMap<ChangeHash, Vec<PeerName>>,
+    /// Envelopes whose machine knew that desks had been removed.
+    closed_to: BTreeMap<ChangeHash, Closed>,
     /// What each machine has told a peer that it refuses.
     refused: BTreeMap<MachineNo, BTreeSet<ChangeHash>>,
+}
+
+/// What a machine knew where it sealed.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    /// Desks that were not in force by its list.
+    pub(crate) gone: Vec<PeerName>,
+    /// The removals of its list.
+    pub(crate) removals: BTreeSet<StatementHash>,
 }
 
 impl Truth {
@@ -65,14 +74,14 @@ impl Truth {
         self.crafted.contains(hash)
     }
 
-    /// A machine sealed this knowing that these desks are gone.
-    pub(crate) fn note_closed_to(&mut self, hash: ChangeHash, gone: Vec<PeerName>) {
-        self.closed_to.insert(hash, gone);
+    /// A machine sealed this knowing that desks are gone.
+    pub(crate) fn note_closed_to(&mut self, hash: ChangeHash, closed: Closed) {
+        self.closed_to.insert(hash, closed);
     }
 
-    /// Whether whoever sealed this knew that a desk is gone.
-    pub(crate) fn is_closed_to(&self, hash: &ChangeHash, desk: &PeerName) -> bool {
-        self.closed_to.get(hash).is_some_and(|gone| gone.contains(desk))
+    /// What whoever sealed this knew, if it knew that a desk is gone.
+    pub(crate) fn is_closed_to(&self, hash: &ChangeHash, desk: &PeerName) -> Option<&Closed> {
+        self.closed_to.get(hash).filter(|closed| closed.gone.contains(desk))
     }
 
     /// A machine has said, or shown, that it keeps a change.

@@ -237,8 +237,7 @@ impl World {
         if self.faults.apart {
             self.work_apart();
         }
-        // Elsewhere it waits for seed 120, where what was durable is written again, to be explained.
-        if self.faults.unsure && self.plants(Planted::RetriedAsNew) {
+        if self.faults.unsure {
             self.plan_unsure();
         }
         let pause = self.fate.between(1, 2 * self.pause_ms);

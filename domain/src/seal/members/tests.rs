@@ -267,6 +267,69 @@ fn two_who_remove_each_other_are_both_out_and_a_later_admission_brings_one_back(
 }
 
 #[test]
+fn a_removal_ends_every_admission_of_a_machine_that_does_not_follow_it() {
+    // Two desks let desk 3 in, apart from each other, and one of them removes it.
+    let (mut one, mut other) = (of(2), of(2));
+    one.admit(&key(1), member(3), 2_100).unwrap();
+    other.admit(&key(2), member(3), 2_200).unwrap();
+    other.admit(&key(3), member(5), 2_300).unwrap();
+    remove(&mut one, 1, 3, 5);
+    let (mut first, mut last) = (one.clone(), other.clone());
+    hear(&mut first, &other);
+    hear(&mut last, &one);
+    assert_eq!(read(&first), read(&last));
+    assert_eq!(names(&first), ["desk-1", "desk-2"]);
+    assert!(first.admissions_of(&member(3).keys).is_empty());
+    assert!(first.rows().iter().filter(|row| row.member == member(3)).all(|r| r.removed.is_some()));
+    assert_eq!(first.admit(&key(3), member(6), 4_000), Err(NotSigned::NotMember));
+    // Nor is it heard under the admission that the removal did not name.
+    let by = other.admission(&member(3).keys).unwrap();
+    let act = Act::Admit { member: member(6) };
+    let forged = Statement::sign(&community(), &key(3), by, first.heads(), 9, act).unwrap();
+    assert_eq!(first.take(forged), Taken::Refused);
+
+    first.admit(&key(2), member(3), 5_000).unwrap();
+    assert_eq!(names(&first), ["desk-1", "desk-2", "desk-3"], "it was let in knowingly");
+}
+
+#[test]
+fn who_is_let_in_again_knowingly_is_not_put_out_by_a_thief_that_hears_nothing() {
+    let mut list = of(4);
+    let mut thief = list.clone();
+    remove(&mut thief, 3, 1, 5);
+    remove(&mut list, 2, 3, 6);
+    hear(&mut list, &thief);
+    assert_eq!(names(&list), ["desk-2", "desk-4"]);
+    let back = list.admit(&key(4), member(1), 5_000).unwrap();
+
+    // The thief, and a friend that it lets in, remove what they know of the machine.
+    let mut friend = of(4);
+    friend.admit(&key(3), member(6), 5_100).unwrap();
+    remove(&mut friend, 6, 1, 7);
+    remove(&mut friend, 6, 2, 8);
+    hear(&mut list, &friend);
+    assert_eq!(names(&list), ["desk-1", "desk-4"], "who was not let in again is out");
+    assert_eq!(list.admission(&member(1).keys), Some(back.hash));
+
+    // Having heard everything, the friend is nobody: the thief was out before it let it in.
+    let by = friend.admission(&member(6).keys).unwrap();
+    let (epoch, commitment) = (5, crate::id::Commitment([7; 32]));
+    let mark = KeyMark { epoch, commitment };
+    for targets in [vec![back.hash], Vec::new()] {
+        let act = Act::Remove { targets, mark, wraps: Vec::new() };
+        let late = Statement::sign(&community(), &key(6), by, list.heads(), 9, act).unwrap();
+        assert_eq!(list.take(late), Taken::Refused);
+    }
+    // A member that does not know the thief is out puts the machine out: it may be stolen by now.
+    let mut apart = of(4);
+    remove(&mut apart, 4, 1, 9);
+    hear(&mut list, &apart);
+    assert_eq!(names(&list), ["desk-4"]);
+    list.admit(&key(4), member(1), 6_000).unwrap();
+    assert_eq!(names(&list), ["desk-1", "desk-4"]);
+}
+
+#[test]
 fn a_desk_let_in_beside_a_removal_needs_the_key_and_can_be_given_it() {
     let (mut one, mut other) = (of(3), of(3));
     let (_, new) = remove(&mut one, 1, 3, 5);

@@ -188,6 +188,80 @@ fn a_desk_let_in_beside_a_removal_is_handed_the_key() {
 }
 
 #[test]
+fn a_desk_that_two_let_in_apart_has_the_keys_of_both() {
+    // Which of two rings stands first, and which of two admissions, follows from names and hashes.
+    for key in 9..13 {
+        for (by, gone) in [(1, "b"), (1, "c"), (2, "a"), (2, "c")] {
+            let mut sites = community_of(&["b", "c"]);
+            sites.push(open("d/s/c/d", None, key));
+            meet(&mut sites);
+            // One begins an epoch, of which the other knows nothing where it lets the desk in too.
+            assert!(matches!(remove(&mut sites[by], gone), Answer::Removed { .. }));
+            let code = status(&mut sites[4]).code.expect("a code");
+            for at in [1, 2] {
+                let ask = Ask::Approve { machine: "d".to_owned(), code: code.clone() };
+                assert!(matches!(sites[at].ask(ask), Answer::Approved { .. }));
+            }
+            let apart = [household(&mut sites[1], "101"), household(&mut sites[2], "102")];
+            meet(&mut sites);
+            let list = list(&mut sites[4]);
+            assert!(list.listed && list.lacking == 0 && !list.ring_refused, "{key}: {list:?}");
+            assert!(apart.iter().all(|entry| reads(&mut sites[4], entry)), "{key}");
+        }
+    }
+}
+
+#[test]
+fn a_removal_shuts_a_desk_out_that_was_let_in_twice_apart() {
+    let mut sites = community_of(&["b"]);
+    sites.push(open("d/s/c/c", None, 9));
+    meet(&mut sites);
+    let code = status(&mut sites[3]).code.expect("a code");
+    for at in [1, 2] {
+        let ask = Ask::Approve { machine: "c".to_owned(), code: code.clone() };
+        assert!(matches!(sites[at].ask(ask), Answer::Approved { .. }));
+    }
+    // b does not hear what c is told in the meantime, and removes it by the approval it knows.
+    settle(&mut sites, &[(HUB, 1), (HUB, 3)]);
+    assert!(list(&mut sites[3]).listed);
+    assert!(matches!(remove(&mut sites[2], "c"), Answer::Removed { .. }));
+    meet(&mut sites);
+    let after = household(&mut sites[1], "101");
+    meet(&mut sites);
+    assert!(reads(&mut sites[2], &after) && !reads(&mut sites[3], &after));
+    assert!(list(&mut sites[3]).removed && status(&mut sites[3]).code.is_some());
+
+    approve(&mut sites, 3);
+    meet(&mut sites);
+    assert!(reads(&mut sites[3], &after) && list(&mut sites[3]).listed);
+}
+
+#[test]
+fn a_key_that_only_removed_desks_have_is_handed_to_who_stays() {
+    let mut sites = community_of(&["b", "c"]);
+    sites.push(open("d/s/c/d", None, 9));
+    meet(&mut sites);
+    approve(&mut sites, 4);
+    settle(&mut sites, &[(HUB, 1), (HUB, 4)]);
+    assert!(list(&mut sites[4]).listed);
+    // b begins an epoch with a key for a and itself, and is removed with a by d, which was let in
+    // apart from that.
+    assert!(matches!(remove(&mut sites[2], "c"), Answer::Removed { .. }));
+    let apart = household(&mut sites[2], "101");
+    for name in ["a", "b"] {
+        assert!(matches!(remove(&mut sites[4], name), Answer::Removed { .. }));
+    }
+    meet(&mut sites);
+    assert!([1, 2, 3].iter().all(|at| list(&mut sites[*at]).removed));
+    let view = list(&mut sites[4]);
+    assert!(view.listed && view.lacking == 0, "{view:?}");
+    let after = household(&mut sites[4], "102");
+    meet(&mut sites);
+    assert!(reads(&mut sites[4], &apart) && reads(&mut sites[4], &after));
+    assert!([1, 2, 3].iter().all(|at| !reads(&mut sites[*at], &after)));
+}
+
+#[test]
 fn what_a_hub_puts_into_entries_is_believed_by_nobody_and_told() {
     let mut sites = community_of(&["b", "c"]);
     let rows = sites[1].statement_entries();

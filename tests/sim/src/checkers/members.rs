@@ -4,15 +4,17 @@
 //! Envelopes are opened here from the journals, one by one. It refuses to go by what a machine
 //! says it has read.
 
-use linli_domain::id::{CommunityId, Role, Space};
-use linli_domain::seal::{KeyMark, Members, mark};
+use std::collections::{BTreeMap, BTreeSet};
+
+use linli_domain::id::{CommunityId, Role, Space, StatementHash};
+use linli_domain::seal::{Act, KeyMark, MemberKeys, Members, Statement, mark};
 use linli_replica::holdings::{Holdings as _, Placed};
 use linli_runtime::ask::{Answer, Ask};
 
 use super::{Checker, Violation};
 use crate::machine::{Machine, SimSite};
 use crate::trace::short;
-use crate::truth::{MachineNo, Truth};
+use crate::truth::{Closed, MachineNo, Truth};
 use crate::world::World;
 
 /// Every community that has a list.
@@ -43,7 +45,7 @@ pub(super) fn everywhere(world: &mut World) -> Result<(), Violation> {
                 reads_all(at, &community, &world.truth)?;
                 world.trace.count("members that read all");
             } else if removed {
-                reads_nothing_later(at, &community, &world.truth)?;
+                reads_nothing_later(at, &list, &community, &world.truth)?;
                 world.trace.count("desks shut out");
             }
         }
@@ -97,17 +99,21 @@ fn reads_all(at: &mut Machine, community: &CommunityId, truth: &Truth) -> Result
     Ok(())
 }
 
-/// No envelope opens that was sealed by somebody who knew that this desk is gone.
+/// No envelope opens that was sealed by somebody who knew that this desk is gone, unless it was let
+/// in once more since: then it was handed every key there was.
 fn reads_nothing_later(
     at: &mut Machine,
+    list: &Members,
     community: &CommunityId,
     truth: &Truth,
 ) -> Result<(), Violation> {
     let space = Space::Sealed(community.clone());
     let name = at.name.clone();
+    let Some(keys) = at.device_keys() else { return Ok(()) };
     let Some(site) = &mut at.site else { return Ok(()) };
     for Placed { item, .. } in records(site, &space) {
-        if truth.is_closed_to(&item.hash, &name)
+        let closed = truth.is_closed_to(&item.hash, &name);
+        if closed.is_some_and(|closed| !let_in_knowingly(list, &keys, closed))
             && site.books().opened(&space, &item.entry, &item.bytes).is_ok()
         {
             let hash = short(&item.hash.0);
@@ -121,4 +127,38 @@ fn reads_nothing_later(
 
 fn records(site: &mut SimSite, space: &Space) -> Vec<Placed> {
     site.books().read(space, 0, usize::MAX, usize::MAX)
+}
+
+/// Whether some admission of these keys follows all of the removals that concern it: of the machine
+/// itself, of who let it in, of who let in these, and so on. This does not ask the list who is in
+/// force, since that is what is checked.
+fn let_in_knowingly(list: &Members, keys: &MemberKeys, closed: &Closed) -> bool {
+    let all: BTreeMap<StatementHash, &Statement> =
+        list.statements().map(|one| (one.hash, one)).collect();
+    let keys_of = |hash: &StatementHash| match &all.get(hash)?.act {
+        Act::Found { member, .. } | Act::Admit { member } => Some(member.keys),
+        Act::Remove { .. } | Act::Recovery { .. } => None,
+    };
+    let knowing = |admission: &&Statement| {
+        let (mut past, mut open) = (BTreeSet::new(), admission.parents.clone());
+        while let Some(one) = open.pop() {
+            if past.insert(one) {
+                open.extend(all.get(&one).into_iter().flat_map(|one| &one.parents));
+            }
+        }
+        let mut concerned = vec![*keys];
+        let mut by = admission.by;
+        while let Some(above) = keys_of(&by) {
+            concerned.push(above);
+            by = all[&by].by;
+        }
+        closed.removals.iter().filter(|removal| !past.contains(removal)).all(|removal| {
+            let Some(Act::Remove { targets, .. }) = all.get(removal).map(|one| &one.act) else {
+                return true;
+            };
+            targets.iter().filter_map(&keys_of).all(|target| !concerned.contains(&target))
+        })
+    };
+    let own = |one: &&Statement| keys_of(&one.hash) == Some(*keys);
+    all.values().copied().filter(own).any(|admission| knowing(&admission))
 }

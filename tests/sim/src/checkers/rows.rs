@@ -11,9 +11,9 @@ use linli_store::MemoryViews;
 use super::{Checker, Violation};
 use crate::machine::Machine;
 
-/// What keys of rows begin with that are noted and not derived: cursors, acknowledgements, when
-/// peers were heard, and what desks handed over.
-const NOTED: [[u8; 2]; 4] = [[1, b'k'], [1, b'a'], [1, b'l'], [1, b'q']];
+/// What keys of rows begin with that are noted and not derived: cursors, how far they are proven,
+/// acknowledgements, when peers were heard, and what desks handed over.
+const NOTED: [[u8; 2]; 5] = [[1, b'k'], [1, b'p'], [1, b'a'], [1, b'l'], [1, b'q']];
 
 /// Starts two copies of a machine, one with its views and one without, and compares the rows.
 pub(crate) fn derived_again(machine: &Machine, now_ms: u64) -> Result<(), Violation> {

@@ -5,7 +5,7 @@
 //! sheets bring somebody back, and those are not of this world.
 
 use linli_domain::id::{PeerName, Role};
-use linli_domain::seal::MemberKeys;
+use linli_domain::seal::{Act, MemberKeys};
 use linli_runtime::ask::{Answer, Ask};
 
 use super::World;
@@ -13,7 +13,7 @@ use super::turns::Owed;
 use crate::machine::{Input, Machine};
 use crate::planted::Planted;
 use crate::trace::short;
-use crate::truth::MachineNo;
+use crate::truth::{Closed, MachineNo};
 
 /// An act or fault in so many loses a desk.
 const LOST_ONE_IN: u32 = 30;
@@ -150,7 +150,9 @@ impl World {
             let text = short(&hash.0);
             self.trace.say(self.now_ms, format_args!("{name} seals {text} without {}", gone.len()));
             self.trace.count("envelopes sealed after a removal");
-            self.truth.note_closed_to(hash, gone);
+            let removals = list.statements().filter(|one| matches!(one.act, Act::Remove { .. }));
+            let removals = removals.map(|one| one.hash).collect();
+            self.truth.note_closed_to(hash, Closed { gone, removals });
         }
     }
 }

@@ -195,6 +195,11 @@ impl World {
                 }
                 Carried::Complete(maker, space, all) => {
                     self.trace.count("spaces read whole");
+                    // A file of one life looks to who has read the other like an older one of the
+                    // same: they share name and epoch. A link shows it.
+                    if self.machines.iter().any(|at| at.name == maker && at.other_life) {
+                        continue;
+                    }
                     let at = &mut self.machines[desk];
                     let Some(site) = &mut at.site else { continue };
                     // What was refused for good is told by its digest; a file of a hostile desk's
