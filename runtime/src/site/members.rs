@@ -88,6 +88,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         for statement in kept {
             self.post(&statement);
         }
+        self.hand_rings_again();
     }
 
     /// Takes what came in this turn.

@@ -6,8 +6,11 @@
 use std::collections::BTreeSet;
 
 use data_encoding::BASE64;
-use linli_domain::id::Space;
-use linli_domain::seal::{DeviceKey, KeyMark, KeyRing, Members, mark, unwrap};
+use linli_domain::id::{PeerName, Space};
+use linli_domain::seal::{
+    DeviceKey, KeyMark, KeyRing, Member, MemberRow, Members, mark, unwrap, wrap,
+};
+use linli_domain::value::Value;
 use linli_store::disk::Disk;
 use linli_store::views::Views;
 
@@ -74,6 +77,40 @@ impl<D: Disk, V: Views> Site<D, V> {
         let keys = handed.iter().flatten().flat_map(KeyRing::keys);
         let keys = keys.filter(|key| lacking.contains(&mark(&community, key)));
         self.take_keys(keys.cloned().collect());
+    }
+
+    /// Hands the ring once more to desks that this machine let in and whose entry holds none. A
+    /// store that was put back from a backup has forgotten it; the list is kept apart, and has not.
+    pub(super) fn hand_rings_again(&mut self) {
+        let (Some(ring), Some(space)) = (self.books.ring(), self.open_space()) else { return };
+        let (Some(device), Some(list)) = (self.device.clone(), &self.roll.list) else { return };
+        if list.admission(&device.keys()).is_none() {
+            return;
+        }
+        let (me, rows) = (self.books.me().clone(), list.rows());
+        let by_this = |row: &MemberRow| {
+            row.removed.is_none()
+                && row.by.as_ref() == Some(&me.machine)
+                && row.member.keys != device.keys()
+        };
+        for Member { name, keys } in rows.into_iter().filter(by_this).map(|row| row.member) {
+            let name = PeerName { machine: name, ..me.clone() };
+            let Some(entry) = device_entry(&name) else { continue };
+            if self.books.half(&space, &entry).doc.get(WRAPPED_KEY).is_some() {
+                continue;
+            }
+            let seed = self.draw();
+            if let Ok(wrapped) = wrap(&ring, keys.sealing, &name, seed) {
+                let text = Value::from(BASE64.encode(&wrapped));
+                // It fits, as when the desk was approved.
+                let _written = self.write_in(
+                    &space,
+                    &entry,
+                    vec![(WRAPPED_KEY.to_owned(), Some(text))],
+                    false,
+                );
+            }
+        }
     }
 
     /// The rings in our own `device` entry; an error for one that our key does not open. Desks that

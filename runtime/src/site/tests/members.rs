@@ -326,6 +326,22 @@ fn a_desk_that_starts_again_puts_back_what_was_thrown_out_of_entries() {
 }
 
 #[test]
+fn an_approval_that_a_backup_has_forgotten_and_the_list_has_not_is_made_whole() {
+    let mut sites = community_of(&[]);
+    sites.push(open("d/s/c/b", None, 3));
+    meet(&mut sites);
+    approve(&mut sites, 2);
+    let kept = sites[1].take_list().expect("it let a desk in");
+    // Before anybody hears of it, the store is put back as it was, and the list's file is not.
+    let list_kept = linli_domain::seal::Members::from_bytes(&community(), &kept).expect("reads");
+    let standing = Standing { list: Some(list_kept), founding: true };
+    let place = (MemoryDisk::default(), MemoryViews::default());
+    sites[1] = open_as(place, "d/s/c/a", Some(ring()), standing, (2, 20));
+    meet(&mut sites);
+    assert!(list(&mut sites[2]).listed && status(&mut sites[2]).unlocked);
+}
+
+#[test]
 fn a_desk_from_before_there_were_lists_follows_the_one_begun_with_its_ring() {
     let mut hub = open("d/s/-/hub", None, 1);
     hub.enrolled(&[peer("d/s/c/a"), peer("d/s/c/b")]);

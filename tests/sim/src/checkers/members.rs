@@ -152,12 +152,18 @@ fn let_in_knowingly(list: &Members, keys: &MemberKeys, closed: &Closed) -> bool 
             concerned.push(above);
             by = all[&by].by;
         }
-        closed.removals.iter().filter(|removal| !past.contains(removal)).all(|removal| {
-            let Some(Act::Remove { targets, .. }) = all.get(removal).map(|one| &one.act) else {
-                return true;
-            };
-            targets.iter().filter_map(&keys_of).all(|target| !concerned.contains(&target))
-        })
+        let removed_by = |hash: &StatementHash| match all.get(hash).map(|one| &one.act) {
+            Some(Act::Remove { targets, .. }) => targets.iter().filter_map(&keys_of).collect(),
+            _ => Vec::new(),
+        };
+        // Who was known to be out where the machine was let in removes nobody.
+        let out: Vec<MemberKeys> = past.iter().flat_map(removed_by).collect();
+        let counts = |removal: &StatementHash| {
+            let by = all.get(removal).and_then(|one| keys_of(&one.by));
+            !past.contains(removal) && by.is_none_or(|by| !out.contains(&by))
+        };
+        let mut later = closed.removals.iter().filter(|removal| counts(removal));
+        later.all(|removal| removed_by(removal).iter().all(|target| !concerned.contains(target)))
     };
     let own = |one: &&Statement| keys_of(&one.hash) == Some(*keys);
     all.values().copied().filter(own).any(|admission| knowing(&admission))
