@@ -18,6 +18,14 @@ use crate::session::Session;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 
+impl LinkId {
+    /// Batches are numbered behind this, so that an answer which was given on another link names
+    /// none of this one's. A link ends after about an hour, long before its 2^32 numbers do.
+    pub(crate) fn numbered_behind(self) -> u64 {
+        self.0 << 32
+    }
+}
+
 /// What happens to the engine.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -198,7 +206,7 @@ impl Replica {
             .into_iter()
             .map(|space| {
                 let refused = holdings.refused_by(&peer, &space);
-                (space.clone(), Session::new(peer.clone(), space, refused))
+                (space.clone(), Session::new(link, peer.clone(), space, refused))
             })
             .collect();
         let state = Link { peer, trusted, greeted: false, sessions };

@@ -73,7 +73,8 @@ pub struct Batch {
     /// The receiver's new cursor once this batch is durable; `None` in a repair, which leaves
     /// cursors alone.
     pub to: Option<Cursor>,
-    /// The batch's number on this link, from 1, per space; acknowledgements name it.
+    /// The batch's number, per space; acknowledgements name it. The sender begins each link elsewhere,
+    /// so that no number of one link is one of another.
     pub number: u64,
     /// The changes. Those that came from the receiver are left out.
     pub items: Vec<Item>,

@@ -69,13 +69,13 @@ struct InFlight {
 }
 
 impl Session {
-    pub(crate) fn new(peer: PeerName, space: Space, refused_by_peer: Digest) -> Self {
+    pub(crate) fn new(link: LinkId, peer: PeerName, space: Space, refused_by_peer: Digest) -> Self {
         Self {
             peer,
             space,
             sent: 0,
             told: 0,
-            number: 0,
+            number: link.numbered_behind(),
             in_flight: VecDeque::new(),
             peer_held: None,
             refused_by_peer,

@@ -2,6 +2,7 @@
 //! costs one hello each way.
 
 mod carried;
+mod replayed;
 mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
