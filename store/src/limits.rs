@@ -95,7 +95,7 @@ pub const PIECE_ROWS: usize = 32;
 /// Cache given to sled; its memory is about twice that.
 pub const CACHE_BYTES: u64 = 16 << 20;
 
-/// Rows up to which a view directory is read completely at open (about 2 us a row, so 40 ms); a
+/// Rows up to which a view directory is read completely at open (before the heap about 2 us a row, so 40 ms); a
 /// larger one is read by `audit_views`.
 pub const CHECKED_ROWS_MAX: u64 = 20_000;
 
