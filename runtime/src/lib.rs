@@ -19,6 +19,7 @@ pub mod half;
 pub mod lan;
 pub mod limits;
 pub mod link;
+mod lobby;
 pub mod local_api;
 pub mod policy;
 mod seldom;

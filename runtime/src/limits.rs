@@ -47,6 +47,9 @@ pub const HANDSHAKES_MAX: usize = 512;
 /// milliseconds, and a second where a whole street comes back at once. Who is slower on purpose
 /// holds up 512 callers for a second each.
 pub const HANDSHAKE_SURE: Duration = Duration::from_secs(1);
+/// How far the thread that serves strangers stands back: by Linux's weights it gets a tenth of a core
+/// that another thread wants as well, and all of an idle one.
+pub const LOBBY_NICE: i32 = 10;
 /// A connection without a certificate ends after this long, used or not.
 pub const ANONYMOUS_AGE_MAX: Duration = Duration::from_secs(30);
 /// Streams of one connection: a link and some short calls.

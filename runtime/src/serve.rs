@@ -28,7 +28,8 @@ use crate::limits::{
     RESETS_PENDING_MAX, SHUTDOWN_GRACE, STREAMS_PER_CONNECTION_MAX,
 };
 use crate::link::Links;
-use crate::tls::{Acceptor, Census, Clock, TlsError, server_config};
+use crate::lobby::Lobby;
+use crate::tls::{Acceptor, Census, Clock, Incoming, TlsError, server_config};
 use enrolment::EnrolmentDesk;
 use replication::LinkDesk;
 
@@ -86,6 +87,9 @@ pub struct Serving {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    /// Serves callers without a certificate, in the lobby.
+    strangers: JoinHandle<()>,
+    _lobby: Lobby,
 }
 
 /// Answers on `listener` until told to stop.
@@ -95,7 +99,9 @@ pub fn serve(listener: TcpListener, door: Door) -> Result<Serving, ServeError> {
     let me = identity.borrow().peer().clone();
     let config = server_config(identity, &registry, &clock)?;
     let traffic = links.traffic().clone();
-    let incoming = Acceptor::new(listener, config, traffic, census, terms).incoming();
+    let lobby = Lobby::open()?;
+    let acceptor = Acceptor::new(listener, config, traffic, census, terms);
+    let Incoming { machines, strangers } = acceptor.incoming(&lobby);
     let (stop, stopping) = watch::channel(false);
     let desk = LinkDesk {
         me: me.clone(),
@@ -113,27 +119,31 @@ pub fn serve(listener: TcpListener, door: Door) -> Result<Serving, ServeError> {
             .max_decoding_message_size(2 * REQUEST_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     });
-    let server = Server::builder()
+    let mut server = Server::builder()
         .timeout(terms.call)
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE_ACCEPTED))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
-        .http2_max_local_error_reset_streams(Some(RESETS_OWN_MAX))
-        .add_service(replication)
-        .add_optional_service(enrolment);
-    let task = tokio::spawn(async move {
-        let mut stopping = stopping;
-        let told = async move {
-            // A dropped handle counts as told.
-            let _ = stopping.wait_for(|stop| *stop).await;
-        };
-        if let Err(error) = server.serve_with_incoming_shutdown(incoming, told).await {
-            tracing::error!(%error, "the server ended");
-        }
-    });
-    Ok(Serving { address, stop, task })
+        .http2_max_local_error_reset_streams(Some(RESETS_OWN_MAX));
+    let router = server.add_service(replication).add_optional_service(enrolment);
+    let stop_too = told(stopping.clone());
+    let strangers =
+        lobby.spawn(ended(router.clone().serve_with_incoming_shutdown(strangers, stop_too)));
+    let task = tokio::spawn(ended(router.serve_with_incoming_shutdown(machines, told(stopping))));
+    Ok(Serving { address, stop, task, strangers, _lobby: lobby })
+}
+
+/// Resolves once the server shall stop; a dropped handle counts as told.
+async fn told(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn ended(serving: impl Future<Output = Result<(), tonic::transport::Error>>) {
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "the server ended");
+    }
 }
 
 /// A server that could not start.
@@ -156,7 +166,8 @@ impl Serving {
     /// Takes no more calls, brings all links down, and waits for them, for at most five seconds.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        if tokio::time::timeout(SHUTDOWN_GRACE, &mut self.task).await.is_err() {
+        let both = async { tokio::join!(&mut self.task, &mut self.strangers) };
+        if tokio::time::timeout(SHUTDOWN_GRACE, both).await.is_err() {
             tracing::warn!("connections did not end in time; they are dropped");
         }
     }
@@ -166,6 +177,7 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.stop.send_replace(true);
         self.task.abort();
+        self.strangers.abort();
     }
 }
 

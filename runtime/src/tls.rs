@@ -8,8 +8,8 @@ mod accept;
 mod census;
 mod clock;
 mod shown;
+mod socket;
 mod stream;
-mod turns;
 mod verify;
 
 use std::io;
@@ -29,7 +29,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
-pub(crate) use accept::{Acceptor, Caller};
+pub(crate) use accept::{Acceptor, Caller, Incoming};
 pub use census::{Census, Counted};
 pub use clock::Clock;
 pub use stream::Traffic;

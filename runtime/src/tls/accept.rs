@@ -1,27 +1,30 @@
 //! Accepting connections: a deadline for handshakes, and an end for every connection.
 //!
-//! What comes out is authenticated or anonymous, and says which. It refuses one too many without
-//! a word: a caller that dials on a schedule comes again.
+//! All of it happens in the lobby; what comes out is authenticated, or anonymous and stays there. It
+//! refuses one too many without a word: a caller that dials on a schedule comes again.
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::server::Connected;
 
 use super::census::{Census, Seat};
+use super::socket::Socket;
 use super::stream::{Secured, Traffic};
-use super::turns::Turns;
 use crate::authority::Leaf;
 use crate::limits::{ACCEPT_PAUSE, ANONYMOUS_AGE_MAX, HANDSHAKES_MAX};
+use crate::lobby::{Lobby, rest};
 use crate::seldom::Seldom;
 use crate::serve::Terms;
 
@@ -53,8 +56,17 @@ pub(crate) struct Acceptor {
     census: Census,
     traffic: Arc<Traffic>,
     terms: Terms,
-    turns: Turns,
 }
+
+/// Secured connections, until the streams are dropped. Where one is taken out it is served.
+pub(crate) struct Incoming {
+    /// With a certificate.
+    pub(crate) machines: Connections,
+    /// Without one.
+    pub(crate) strangers: Connections,
+}
+
+type Connections = Pin<Box<dyn Stream<Item = io::Result<Admitted>> + Send>>;
 
 impl Acceptor {
     pub(crate) fn new(
@@ -64,14 +76,16 @@ impl Acceptor {
         census: Census,
         terms: Terms,
     ) -> Self {
-        Self { listener, tls: config.into(), census, traffic, terms, turns: Turns::new() }
+        Self { listener, tls: config.into(), census, traffic, terms }
     }
 
-    /// Secured connections, until the stream is dropped.
-    pub(crate) fn incoming(self) -> ReceiverStream<io::Result<Admitted>> {
-        // Two: as many as the server takes up in a moment; the others stay in the system's queue.
-        let (ready, incoming) = mpsc::channel(2);
-        tokio::spawn(async move {
+    /// Begins to accept.
+    pub(crate) fn incoming(self, lobby: &Lobby) -> Incoming {
+        // Two: as many as a server takes up in a moment; the others stay in the system's queue.
+        let (ready, machines) = mpsc::channel(2);
+        let (unknown, strangers) = mpsc::channel(2);
+        let terms = self.terms;
+        lobby.spawn(async move {
             loop {
                 let accepted = tokio::select! {
                     () = ready.closed() => return,
@@ -85,6 +99,7 @@ impl Acceptor {
                         continue;
                     }
                 };
+                rest();
                 let _ = tcp.set_nodelay(true);
                 let seat = loop {
                     if let Ok(seat) = self.census.enter(address.ip()) {
@@ -94,14 +109,16 @@ impl Acceptor {
                     tracing::debug!(max = HANDSHAKES_MAX, "many handshakes are under way");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 };
-                let secured = self.turns.take(self.tls.accept(tcp));
-                let work = admit(secured, address, self.traffic.clone(), seat, self.terms);
-                let (ready, patience) = (ready.clone(), self.terms.handshake);
+                let secured = self.tls.accept(Socket::new(tcp));
+                let work = admit(secured, address, self.traffic.clone(), seat);
+                let (ready, unknown, patience) = (ready.clone(), unknown.clone(), terms.handshake);
                 tokio::spawn(async move {
                     match timeout(patience, work).await {
                         Ok(Some(admitted)) => {
+                            let known = admitted.held().caller.leaf.is_some();
+                            let to = if known { ready } else { unknown };
                             // The server is gone: so is the connection.
-                            let _ = ready.send(Ok(admitted)).await;
+                            let _ = to.send(admitted).await;
                         }
                         Ok(None) => {}
                         Err(_) => tracing::debug!(%address, "the handshake took too long"),
@@ -109,16 +126,21 @@ impl Acceptor {
                 });
             }
         });
-        ReceiverStream::new(incoming)
+        let machines = ReceiverStream::new(machines).filter_map(move |mut admitted: Admitted| {
+            admitted.stream_mut().get_mut().0.move_here().ok()?;
+            Some(Ok(admitted.ending_after(terms.connection_age())))
+        });
+        let strangers = ReceiverStream::new(strangers)
+            .map(|admitted: Admitted| Ok(admitted.ending_after(ANONYMOUS_AGE_MAX)));
+        Incoming { machines: Box::pin(machines), strangers: Box::pin(strangers) }
     }
 }
 
 async fn admit(
-    secured: impl Future<Output = io::Result<TlsStream<TcpStream>>>,
+    secured: impl Future<Output = io::Result<TlsStream<Socket>>>,
     address: SocketAddr,
     traffic: Arc<Traffic>,
     mut seat: Seat,
-    terms: Terms,
 ) -> Option<Admitted> {
     let mut cut = seat.take_cut()?;
     let secured = tokio::select! {
@@ -156,14 +178,13 @@ async fn admit(
         }
         return None;
     }
-    let age_max = if leaf.is_none() { ANONYMOUS_AGE_MAX } else { terms.connection_age() };
     let caller = Caller { leaf, address, linked: seat.linked() };
     let admission = Admission { caller, _seat: seat };
-    Some(Secured::new(stream, traffic).holding(admission).ending_after(age_max).ending_with(cut))
+    Some(Secured::new(stream, traffic).holding(admission).ending_with(cut))
 }
 
 /// A connection that was let in.
-pub(crate) type Admitted = Secured<TlsStream<TcpStream>, Admission>;
+pub(crate) type Admitted = Secured<TlsStream<Socket>, Admission>;
 
 /// Who was let in, and the place the connection has among the others.
 #[derive(Debug)]

@@ -75,6 +75,10 @@ impl<S, H> Secured<S, H> {
         &self.held
     }
 
+    pub(super) fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     pub(crate) fn reporting(mut self, trouble: Trouble) -> Self {
         self.trouble = trouble;
         self
