@@ -14,6 +14,10 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+/// The end of Linux's scale.
+#[cfg(target_os = "linux")]
+const NICE_MAX: i32 = 19;
+
 /// The thread; dropping it ends it, and all that runs on it.
 #[derive(Debug)]
 pub(crate) struct Lobby {
@@ -55,9 +59,11 @@ pub(crate) fn rest() {
 /// Lets all other threads have more.
 #[cfg(target_os = "linux")]
 fn step_aside() {
-    use crate::limits::LOBBY_NICE;
+    use rustix::process::{getpriority_process, setpriority_process};
     let me = Some(rustix::thread::gettid());
-    if let Err(error) = rustix::process::setpriority_process(me, LOBBY_NICE) {
+    let back =
+        |nice: i32| setpriority_process(me, (nice + crate::limits::LOBBY_NICE).min(NICE_MAX));
+    if let Err(error) = getpriority_process(me).and_then(back) {
         tracing::warn!(%error, "strangers are served with the priority of machines");
     }
 }
@@ -83,7 +89,7 @@ mod tests {
         {
             let nice = || rustix::process::getpriority_process(Some(rustix::thread::gettid()));
             let there = lobby.spawn(async move { nice() }).await.unwrap().unwrap();
-            assert_eq!(there, nice().unwrap() + crate::limits::LOBBY_NICE);
+            assert_eq!(there, (nice().unwrap() + crate::limits::LOBBY_NICE).min(NICE_MAX));
         }
         drop(lobby);
         outside.await.expect_err("the guest is gone");

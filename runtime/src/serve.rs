@@ -89,6 +89,7 @@ pub struct Serving {
     task: JoinHandle<()>,
     /// Serves callers without a certificate, in the lobby.
     strangers: JoinHandle<()>,
+    accepting: JoinHandle<()>,
     _lobby: Lobby,
 }
 
@@ -101,7 +102,7 @@ pub fn serve(listener: TcpListener, door: Door) -> Result<Serving, ServeError> {
     let traffic = links.traffic().clone();
     let lobby = Lobby::open()?;
     let acceptor = Acceptor::new(listener, config, traffic, census, terms);
-    let Incoming { machines, strangers } = acceptor.incoming(&lobby);
+    let Incoming { machines, strangers, accepting } = acceptor.incoming(&lobby);
     let (stop, stopping) = watch::channel(false);
     let desk = LinkDesk {
         me: me.clone(),
@@ -132,7 +133,7 @@ pub fn serve(listener: TcpListener, door: Door) -> Result<Serving, ServeError> {
     let strangers =
         lobby.spawn(ended(router.clone().serve_with_incoming_shutdown(strangers, stop_too)));
     let task = tokio::spawn(ended(router.serve_with_incoming_shutdown(machines, told(stopping))));
-    Ok(Serving { address, stop, task, strangers, _lobby: lobby })
+    Ok(Serving { address, stop, task, strangers, accepting, _lobby: lobby })
 }
 
 /// Resolves once the server shall stop; a dropped handle counts as told.
@@ -163,13 +164,17 @@ impl Serving {
         self.address
     }
 
-    /// Takes no more calls, brings all links down, and waits for them, for at most five seconds.
+    /// Takes no more calls, brings all links down, and waits for them, for at most five seconds. The
+    /// address is free when this returns.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         let both = async { tokio::join!(&mut self.task, &mut self.strangers) };
         if tokio::time::timeout(SHUTDOWN_GRACE, both).await.is_err() {
             tracing::warn!("connections did not end in time; they are dropped");
         }
+        self.accepting.abort();
+        // Aborted or not, it is over and the address is free.
+        let _ = (&mut self.accepting).await;
     }
 }
 
@@ -178,6 +183,7 @@ impl Drop for Serving {
         self.stop.send_replace(true);
         self.task.abort();
         self.strangers.abort();
+        self.accepting.abort();
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -64,6 +65,8 @@ pub(crate) struct Incoming {
     pub(crate) machines: Connections,
     /// Without one.
     pub(crate) strangers: Connections,
+    /// Holds the socket.
+    pub(crate) accepting: JoinHandle<()>,
 }
 
 type Connections = Pin<Box<dyn Stream<Item = io::Result<Admitted>> + Send>>;
@@ -85,7 +88,7 @@ impl Acceptor {
         let (ready, machines) = mpsc::channel(2);
         let (unknown, strangers) = mpsc::channel(2);
         let terms = self.terms;
-        lobby.spawn(async move {
+        let accepting = lobby.spawn(async move {
             loop {
                 let accepted = tokio::select! {
                     () = ready.closed() => return,
@@ -132,7 +135,7 @@ impl Acceptor {
         });
         let strangers = ReceiverStream::new(strangers)
             .map(|admitted: Admitted| Ok(admitted.ending_after(ANONYMOUS_AGE_MAX)));
-        Incoming { machines: Box::pin(machines), strangers: Box::pin(strangers) }
+        Incoming { machines: Box::pin(machines), strangers: Box::pin(strangers), accepting }
     }
 }
 
