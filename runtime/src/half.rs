@@ -18,11 +18,15 @@ pub struct Half {
     /// Places in the journal of envelopes not opened yet, ascending; of an open half, of changes
     /// whose cause a salvage has lost, until a peer sends it again.
     pub unread: Vec<u64>,
+    /// What the entry added to the figures when it was last measured, as
+    /// [`Contributions::to_bytes`](linli_domain::figure::Contributions::to_bytes) writes it; empty if
+    /// nothing. In the half's own row it is of the same checkpoint, and no row more.
+    pub counted: Box<[u8]>,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Before the hashes: version and counts.
-const HEAD_BYTES: usize = 9;
+const HEAD_BYTES: usize = 13;
 
 impl Half {
     /// Whether a record, change or envelope, is in it.
@@ -41,21 +45,24 @@ impl Half {
         self.doc.hashes().next().is_none() && self.unread.is_empty()
     }
 
-    /// The row a view keeps: version, counts as u32, hashes, places, then the document's row.
+    /// The row a view keeps: version, three counts as u32, hashes, places, what was counted, then the
+    /// document's row.
     pub fn to_row(&self) -> Vec<u8> {
         let doc = self.doc.to_row();
-        let places = self.seals.len() * 32 + self.unread.len() * 8;
+        let before = self.seals.len() * 32 + self.unread.len() * 8 + self.counted.len();
         // Rows wait in memory by the thousand: not a byte more than they need.
-        let mut out = Vec::with_capacity(HEAD_BYTES + places + doc.len());
+        let mut out = Vec::with_capacity(HEAD_BYTES + before + doc.len());
         out.push(VERSION);
         out.extend_from_slice(&(self.seals.len() as u32).to_le_bytes());
         out.extend_from_slice(&(self.unread.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.counted.len() as u32).to_le_bytes());
         for hash in &self.seals {
             out.extend_from_slice(&hash.0);
         }
         for place in &self.unread {
             out.extend_from_slice(&place.to_le_bytes());
         }
+        out.extend_from_slice(&self.counted);
         out.extend_from_slice(&doc);
         out
     }
@@ -68,14 +75,18 @@ impl Half {
         }
         let (seals, rest) = rest.split_first_chunk().ok_or(RowError::Damaged)?;
         let (unread, rest) = rest.split_first_chunk().ok_or(RowError::Damaged)?;
+        let (counted, rest) = rest.split_first_chunk().ok_or(RowError::Damaged)?;
         let seals_bytes = u32::from_le_bytes(*seals) as usize * 32;
         let unread_bytes = u32::from_le_bytes(*unread) as usize * 8;
         let (seals, rest) = rest.split_at_checked(seals_bytes).ok_or(RowError::Damaged)?;
         let (unread, rest) = rest.split_at_checked(unread_bytes).ok_or(RowError::Damaged)?;
+        let counted_bytes = u32::from_le_bytes(*counted) as usize;
+        let (counted, rest) = rest.split_at_checked(counted_bytes).ok_or(RowError::Damaged)?;
         Ok(Self {
             doc: Doc::from_row(rest)?,
             seals: seals.as_chunks::<32>().0.iter().map(|hash| ChangeHash(*hash)).collect(),
             unread: unread.as_chunks().0.iter().map(|at| u64::from_le_bytes(*at)).collect(),
+            counted: counted.into(),
         })
     }
 }
@@ -90,6 +101,7 @@ mod tests {
             doc: Doc::new(),
             seals: vec![ChangeHash([1; 32]), ChangeHash([2; 32])],
             unread: vec![7, 9],
+            counted: [3; 40].into(),
         };
         let row = half.to_row();
         assert_eq!(Half::from_row(&row), Ok(half));

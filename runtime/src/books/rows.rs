@@ -150,6 +150,14 @@ impl<D: Disk, V: Views> Books<D, V> {
         self.spaces.get(space).map(|book| book.head)
     }
 
+    /// Notes what an entry's open half adds to the figures, in its row.
+    pub fn count(&mut self, space: &Space, entry: &EntryId, counted: Box<[u8]>) {
+        self.half_mut(space, entry).counted = counted;
+        if let Some(book) = self.spaces.get_mut(space) {
+            book.shelf.mark(entry);
+        }
+    }
+
     /// Writes rows; durable with the next checkpoint, together.
     pub fn write(&mut self, rows: Vec<Row>) {
         self.store.write(rows);

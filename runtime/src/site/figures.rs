@@ -1,15 +1,15 @@
 //! Figures of one machine: kept from what each change touched, and counted again on demand.
 //!
-//! Contributions and cells are rows of the views like any other. Only open halves count, so that
-//! a node, its hub and the district count the same.
+//! What an entry contributes lies in the row of its open half, and cells are rows like any other. Only
+//! open halves count, so that a node, its hub and the district count the same.
 
 use std::collections::BTreeSet;
 
 use indexmap::IndexSet;
 use linli_domain::doc::{Doc, entry_of};
 use linli_domain::figure::{
-    Amount, By, CellKey, Contributions, Coverage, Figure, InvalidPeriod, Period, Query, Tally,
-    contributions, measure, refresh, share,
+    Amount, By, CellKey, Contributions, Coverage, Figure, InvalidPeriod, InvalidRow, Period, Query,
+    Tally, contributions, measure, refresh, share,
 };
 use linli_domain::grid::Trees;
 use linli_domain::id::{CommunityId, EntryId, Role, Space};
@@ -22,9 +22,9 @@ use super::answers::views_trouble;
 use super::entries::Sight;
 use crate::ask::{Answer, EntryView, FigureQuery, PAGE_MAX, Trouble};
 use crate::books::{Books, BooksTrouble, Row};
+use crate::half::Half;
 
 const CELL: u8 = b't';
-const CONTRIBUTIONS: u8 = b'c';
 const HEARD: u8 = b'l';
 
 /// The kept figures.
@@ -48,12 +48,6 @@ impl Keeper {
         }
         Self { tally, changed: IndexSet::new() }
     }
-}
-
-fn contributions_key(community: &CommunityId, entry: &EntryId) -> Vec<u8> {
-    let mut key = contributions_key_prefix(community);
-    key.extend_from_slice(entry.as_str().as_bytes());
-    key
 }
 
 impl<D: Disk, V: Views> Site<D, V> {
@@ -96,25 +90,18 @@ impl<D: Disk, V: Views> Site<D, V> {
         if !whole && self.registry.metrics_of(id.kind()).next().is_none() {
             return;
         }
-        let row_key = contributions_key(community, id);
-        let row = self.books.row(&row_key);
-        let old = match row.as_deref().map(Contributions::from_bytes) {
-            None => Contributions::default(),
-            Some(Ok(old)) => old,
-            Some(Err(error)) => {
+        let space = Space::Open(community.clone());
+        let half = self.books.half(&space, id);
+        let old = match counted(half) {
+            Ok(old) => old,
+            Err(error) => {
                 self.books.trouble(BooksTrouble::View(format!("{id}: {error}")));
                 return;
             }
         };
-        let space = Space::Open(community.clone());
-        let new = measured(
-            &self.registry,
-            community,
-            id,
-            &self.books.half(&space, id).doc,
-            // What was measured under other definitions says nothing of these.
-            (!whole).then_some((&old, keys)),
-        );
+        // What was measured under other definitions says nothing of these.
+        let since = (!whole).then_some((&old, keys));
+        let new = measured(&self.registry, community, id, &half.doc, since);
         if new == old {
             return;
         }
@@ -123,8 +110,8 @@ impl<D: Disk, V: Views> Site<D, V> {
                 self.keeper.changed.insert(change.key.clone());
             }
         }
-        let row = (!new.is_empty()).then(|| new.to_bytes());
-        self.books.write(vec![(row_key, row)]);
+        let bytes = if new.is_empty() { Vec::new() } else { new.to_bytes() };
+        self.books.count(&space, id, bytes.into());
     }
 
     /// Figures as asked for, one line per community unless a total is wanted.
@@ -154,6 +141,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// The entries behind a figure.
     pub(super) fn behind(&mut self, asked: &FigureQuery, max: usize) -> Result<Answer, Trouble> {
         self.finish_measuring()?;
+        while self.write_rows(PAGE_MAX) {}
         let metric = asked.metric.clone().ok_or_else(|| figure_trouble("name a metric"))?;
         let communities: Vec<CommunityId> = match &asked.community {
             Some(one) => vec![self.community(Some(one)).map_err(|error| error.trouble())?],
@@ -162,20 +150,29 @@ impl<D: Disk, V: Views> Site<D, V> {
         let mut entries: Vec<EntryView> = Vec::new();
         for community in communities {
             let query = self.query(asked, Some(community.clone()))?;
-            let prefix = contributions_key_prefix(&community);
-            for (key, row) in self.books.rows(&prefix) {
-                let id = std::str::from_utf8(&key[prefix.len()..]).ok();
-                let Some(id) = id.and_then(|id| EntryId::parse(id).ok()) else { continue };
-                let Ok(contributions) = Contributions::from_bytes(&row) else { continue };
-                let Some(amount) = share(&self.registry, &query, &metric, &contributions) else {
-                    continue;
-                };
-                let entry = self.entry(&community, &id);
-                let mut view = self.view(&community, &id, &entry, Sight::Masked);
-                view.oddities.push(format!("{metric}: {}/{}", amount.num, amount.den));
-                entries.push(view);
-                if entries.len() >= max.clamp(1, PAGE_MAX) {
-                    return Ok(Answer::Entries { entries, next: None });
+            let space = Space::Open(community.clone());
+            for kind in self.books.kinds_in(&space).map_err(views_trouble)? {
+                let mut after = None;
+                loop {
+                    let ids = self.books.entry_ids(&space, &kind, after.as_ref(), PAGE_MAX);
+                    let ids = ids.map_err(views_trouble)?;
+                    for id in &ids {
+                        let Ok(counted) = counted(self.books.half(&space, id)) else { continue };
+                        let amount = share(&self.registry, &query, &metric, &counted);
+                        let Some(amount) = amount else { continue };
+                        let entry = self.entry(&community, id);
+                        let mut view = self.view(&community, id, &entry, Sight::Masked);
+                        view.oddities.push(format!("{metric}: {}/{}", amount.num, amount.den));
+                        entries.push(view);
+                        if entries.len() >= max.clamp(1, PAGE_MAX) {
+                            return Ok(Answer::Entries { entries, next: None });
+                        }
+                    }
+                    self.books.trim(&space);
+                    after = ids.last().cloned();
+                    if ids.len() < PAGE_MAX {
+                        break;
+                    }
                 }
             }
         }
@@ -184,7 +181,10 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// Counts everything again from the documents, and compares with what is kept.
     pub(super) fn recount(&mut self) -> Result<Answer, Trouble> {
-        while self.measure_touched(PAGE_MAX) || self.measure_again(PAGE_MAX) {}
+        while self.measure_touched(PAGE_MAX) || self.measure_again(PAGE_MAX) {
+            while self.write_rows(PAGE_MAX) {}
+            self.keep_bounded();
+        }
         while self.write_rows(PAGE_MAX) {}
         let mut fresh = Tally::default();
         let mut entries = 0;
@@ -313,11 +313,12 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 }
 
-fn contributions_key_prefix(community: &CommunityId) -> Vec<u8> {
-    let mut key = vec![CONTRIBUTIONS];
-    key.extend_from_slice(community.as_str().as_bytes());
-    key.push(0);
-    key
+/// What an entry contributed when it was last measured.
+fn counted(half: &Half) -> Result<Contributions, InvalidRow> {
+    if half.counted.is_empty() {
+        return Ok(Contributions::default());
+    }
+    Contributions::from_bytes(&half.counted)
 }
 
 /// What an open half contributes; `since` are the contributions before and the keys that changed

@@ -29,7 +29,7 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { journal: JournalOptions::default(), views_version: 1, cache_bytes: CACHE_BYTES }
+        Self { journal: JournalOptions::default(), views_version: 2, cache_bytes: CACHE_BYTES }
     }
 }
 

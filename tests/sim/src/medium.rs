@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use linli_domain::pack::PackHash;
+use linli_runtime::half::Half;
 use linli_store::disk::Disk;
 use linli_store::views::{Begun, RowAudit, ViewBatch, Views, ViewsError};
 use linli_store::{MemoryDisk, MemoryViews, SHELF_FILES};
@@ -18,8 +19,7 @@ use crate::planted::Planted;
 
 /// Every so many syncs a lying disk lies.
 const LIES_EVERY: u64 = 7;
-/// What the keys of the owner's rows begin with: of contributions, and of cells.
-const CONTRIBUTIONS: &[u8] = &[1, b'c'];
+/// What the keys of the owner's rows begin with: of cells.
 const CELLS: &[u8] = &[1, b't'];
 /// Every so many replaced rows a careless engine leaves one as it was.
 const STALE_EVERY: u64 = 3;
@@ -149,7 +149,7 @@ pub(crate) struct SimViews {
     pub(crate) planted: Option<Planted>,
     /// What the owner has begun to write; gone with its owner.
     pub(crate) begun: Begun,
-    /// Rows of contributions that were replaced.
+    /// Rows of halves that were replaced .
     pub(crate) replaced: u64,
     /// Rows of halves as they were before they were replaced, kept by a planted bug.
     pub(crate) before: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -161,8 +161,10 @@ pub(crate) struct SimViews {
 
 impl Views for SimViews {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewsError> {
-        if self.planted == Some(Planted::FiguresNotReduced) && key.starts_with(CONTRIBUTIONS) {
-            return Ok(None);
+        if self.planted == Some(Planted::FiguresNotReduced) && key.starts_with(HALVES) {
+            let row = self.views.get(key)?;
+            let half = row.as_deref().and_then(|row| Half::from_row(row).ok());
+            return Ok(half.map(|half| Half { counted: Box::default(), ..half }.to_row()).or(row));
         }
         if self.planted == Some(Planted::DefinitionsMixed)
             && key == DEFINITIONS
@@ -224,7 +226,7 @@ impl Views for SimViews {
             Some(Planted::StaleViewRow) => {
                 let mut kept = ViewBatch::new();
                 for (key, value) in batch.rows() {
-                    let replaces = key.starts_with(CONTRIBUTIONS)
+                    let replaces = key.starts_with(HALVES)
                         && self.views.get(key).is_ok_and(|row| row.is_some());
                     self.replaced += u64::from(replaces);
                     if !replaces || !self.replaced.is_multiple_of(STALE_EVERY) {
