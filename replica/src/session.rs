@@ -398,7 +398,7 @@ impl Session {
     /// Notes that the peer lacks the change at `seq`, as a comparison has shown.
     pub(crate) fn queue_repair(&mut self, seq: u64) {
         if self.put_into_repair(seq) {
-            self.pace.hurry();
+            self.pace.found();
         }
     }
 
@@ -410,6 +410,18 @@ impl Session {
     /// Notes that ranges are being compared; repairs wait for the next quiet tick.
     pub(crate) fn note_comparing(&mut self) {
         self.comparing = true;
+    }
+
+    /// As [`Self::note_comparing`], where this side begins: it will be told what the peer holds.
+    pub(crate) fn note_begun(&mut self) {
+        self.note_comparing();
+        self.pace.ask();
+    }
+
+    /// As [`Self::note_comparing`], where the peer has told what it holds.
+    pub(crate) fn note_listed(&mut self) {
+        self.note_comparing();
+        self.pace.heard();
     }
 
     fn send_repairs(

@@ -3,6 +3,7 @@
 
 mod carried;
 mod lives;
+mod order;
 mod replayed;
 mod rest;
 
