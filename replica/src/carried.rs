@@ -192,7 +192,7 @@ pub fn conclude(
         holdings.set_proven(from, space, cursor);
     }
     if behind(holdings.cursor(from, space)) {
-        holdings.set_cursor(from, space, cursor);
+        holdings.set_cursor_carried(from, space, cursor);
     }
     if stands == Stands::Agreed {
         holdings.set_acked(from, space, ours.head);

@@ -11,6 +11,7 @@ use linli_domain::id::{PeerName, Space};
 use crate::frame::{Frame, Hello, SpaceState};
 use crate::holdings::Holdings;
 use crate::limits::{HASHES_PER_FRAME_MAX, RANGES_PER_FRAME_MAX, SPACES_PER_LINK_MAX};
+use crate::lives;
 use crate::ranges;
 use crate::session::Session;
 
@@ -288,8 +289,8 @@ fn hear_hello(
     // Before anything is noted of this journal, which may not be the one that was read.
     let mut ends = false;
     for told in &hello.spaces {
-        if let Some(session) = state.sessions.get(&told.space) {
-            ends |= session.look_for_other_lives(hello.epoch, told, holdings);
+        if state.sessions.contains_key(&told.space) {
+            ends |= lives::look(&state.peer, hello.epoch, told, holdings);
         }
     }
     if ends {

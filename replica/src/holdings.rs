@@ -79,6 +79,11 @@ pub trait Holdings {
     fn cursor(&self, peer: &PeerName, space: &Space) -> Option<Cursor>;
     /// Remembers how far; need not be durable.
     fn set_cursor(&mut self, peer: &PeerName, space: &Space, cursor: Cursor);
+    /// As [`Self::set_cursor`], by a file that somebody carried; remembered as such until a link sets
+    /// the cursor, or the machine stops: then no link waits any more.
+    fn set_cursor_carried(&mut self, peer: &PeerName, space: &Space, cursor: Cursor);
+    /// Whether a file has set the cursor, and no link since.
+    fn is_carried(&self, peer: &PeerName, space: &Space) -> bool;
     /// How far in a peer's journal this machine is known to hold everything. Its cursor may lie
     /// behind this: over a link, what lacked a cause is asked for again and may still be on its
     /// way when the link breaks.

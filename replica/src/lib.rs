@@ -10,6 +10,7 @@ pub mod engine;
 pub mod frame;
 pub mod holdings;
 pub mod limits;
+mod lives;
 mod pace;
 mod ranges;
 pub mod session;

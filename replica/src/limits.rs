@@ -38,6 +38,9 @@ pub const PAUSE_TICKS_MAX: u32 = 64;
 /// A pause of this many ticks says that a cause does not come by itself: it was sent again three
 /// times.
 pub const STUCK_PAUSE_TICKS: u32 = 4;
+/// Ticks for which what is new waits behind a comparison and what it finds the peer to lack. Slow roads
+/// take four seconds each way; and eight batches a tick are 40,000 changes.
+pub const FOUND_TICKS_MAX: u32 = 10;
 /// Ticks a difference must stand while nothing is under way before ranges are compared.
 pub const QUIET_TICKS: u32 = 2;
 /// To a peer met for the first time the journal is sent whole where it or what the peer holds has

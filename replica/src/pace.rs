@@ -2,9 +2,11 @@
 //!
 //! A peer may ask for rest: then nothing is sent until it is over, one change asks whether the
 //! peer takes more, and what was put off goes before what is new. What lacks its cause is sent
-//! again after pauses that double. It refuses to measure time by anything but ticks.
+//! again after pauses that double. What a comparison finds the peer to lack goes before what is new,
+//! too: a hub cannot see what a sealed change depends on, and would take it without its cause. It
+//! refuses to measure time by anything but ticks.
 
-use crate::limits::{PAUSE_TICKS_MAX, REST_SECONDS_MAX, STUCK_PAUSE_TICKS};
+use crate::limits::{FOUND_TICKS_MAX, PAUSE_TICKS_MAX, REST_SECONDS_MAX, STUCK_PAUSE_TICKS};
 
 /// The pace of one session.
 #[derive(Debug, Default)]
@@ -16,6 +18,10 @@ pub(crate) struct Pace {
     pause_left: u32,
     /// Batches up to this number were sent before that pause, and do not make it longer.
     pause_since: u64,
+    /// Ticks for which what is new waits to hear what a comparison finds.
+    asked: u32,
+    /// Ticks for which it waits until what was found is sent.
+    found: u32,
 }
 
 /// How the peer takes what it is sent.
@@ -36,6 +42,8 @@ impl Pace {
     /// About a second has passed.
     pub(crate) fn tick(&mut self) {
         self.pause_left = self.pause_left.saturating_sub(1);
+        self.asked = self.asked.saturating_sub(1);
+        self.found = self.found.saturating_sub(1);
         if let Mode::Rests(left) = self.mode {
             self.mode = if left > 1 { Mode::Rests(left - 1) } else { Mode::Asks };
         }
@@ -59,6 +67,8 @@ impl Pace {
 
     /// The peer lacks a cause of what batch `number` held; `last` is the last batch sent.
     pub(crate) fn bounced(&mut self, number: u64, last: u64) {
+        // It may wait for long; other entries do not wait for it.
+        self.found = 0;
         if number > self.pause_since {
             self.pause = (self.pause * 2).clamp(1, PAUSE_TICKS_MAX);
             self.pause_left = self.pause;
@@ -77,8 +87,25 @@ impl Pace {
         (self.pause, self.pause_left) = (0, 0);
     }
 
-    /// Nothing is left of what was put off.
+    /// A comparison was begun.
+    pub(crate) fn ask(&mut self) {
+        self.asked = FOUND_TICKS_MAX;
+    }
+
+    /// The peer has told what it holds of some range. The other ranges come along with it.
+    pub(crate) fn heard(&mut self) {
+        self.asked = self.asked.min(1);
+    }
+
+    /// The peer is found to lack something.
+    pub(crate) fn found(&mut self) {
+        self.hurry();
+        self.found = FOUND_TICKS_MAX;
+    }
+
+    /// Nothing is left of what was put off, or found.
     pub(crate) fn caught_up(&mut self) {
+        self.found = 0;
         if matches!(self.mode, Mode::Asks | Mode::Behind) {
             self.mode = Mode::Free;
         }
@@ -86,7 +113,7 @@ impl Pace {
 
     /// What is new may be sent.
     pub(crate) fn is_free(&self) -> bool {
-        self.mode == Mode::Free
+        self.mode == Mode::Free && self.asked == 0 && self.found == 0
     }
 
     /// The peer has asked for rest, and has not yet taken anything since.

@@ -24,7 +24,7 @@ pub(crate) fn begin(
     holdings: &mut dyn Holdings,
     effects: &mut Vec<Effect>,
 ) {
-    session.note_comparing();
+    session.note_begun();
     let children = children_of(within(ours(session, holdings), &[]), 0);
     let ranges = Ranges { space: session.space().clone(), prefix: Vec::new(), children };
     effects.push(Effect::Send { link, frame: Frame::Ranges(ranges) });
@@ -81,7 +81,7 @@ pub(crate) fn list(
     if told.prefix.len() > PREFIX_BYTES_MAX || !told.hashes.is_sorted() {
         return Err("a range of hashes is not well formed");
     }
-    session.note_comparing();
+    session.note_listed();
     let mine = within(ours(session, holdings), &told.prefix).to_vec();
     for (hash, seq) in &mine {
         if told.hashes.binary_search(hash).is_err() {

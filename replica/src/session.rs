@@ -10,7 +10,7 @@ use linli_domain::id::{ChangeHash, EpochId, PeerName, Space};
 
 use crate::engine::{Effect, LinkId};
 use crate::frame::{Ack, Batch, Cursor, Frame, Item, Refused, SpaceState};
-use crate::holdings::{Admission, Holdings, Placed, Whose};
+use crate::holdings::{Admission, Holdings, Placed};
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ITEMS_MAX, BATCHES_IN_FLIGHT_MAX, CURSOR_LAG_MAX, FIRST_MEETING_MAX,
     QUIET_TICKS, REPAIR_QUEUE_MAX, REST_GRACE_TICKS, REST_SECONDS_MAX, SLICES_PER_PUMP_MAX,
@@ -159,32 +159,6 @@ impl Session {
         // Where the peer has read everything we have, there is nothing to wait for from it but
         // what lies behind our own cursor; it will say `last` when it is through.
         self.heard_last = told.head == 0;
-    }
-
-    /// Notes whether one of the two was read further, or otherwise, than its journal goes; true where
-    /// the link must end for it. An epoch is drawn anew where a journal was found set back, so it
-    /// cannot have been.
-    pub(crate) fn look_for_other_lives(
-        &self,
-        peer_epoch: EpochId,
-        told: &SpaceState,
-        holdings: &mut dyn Holdings,
-    ) -> bool {
-        let mut ends = false;
-        if let Some(cursor) = told.cursor.filter(|cursor| cursor.epoch == holdings.epoch())
-            && cursor.seq > 0
-            && holdings.chain_at(&self.space, cursor.seq) != Some(cursor.chain)
-        {
-            ends |= holdings.note_other_life(&self.peer, Whose::Ours);
-        }
-        let read = holdings.cursor(&self.peer, &self.space);
-        if let Some(cursor) = read.filter(|cursor| cursor.epoch == peer_epoch) {
-            let other_end = told.head == cursor.seq && told.chain != cursor.chain;
-            if told.head < cursor.seq || other_end {
-                ends |= holdings.note_other_life(&self.peer, Whose::Theirs);
-            }
-        }
-        ends
     }
 
     /// Sends what is new, as far as the window allows.
@@ -424,7 +398,7 @@ impl Session {
     /// Notes that the peer lacks the change at `seq`, as a comparison has shown.
     pub(crate) fn queue_repair(&mut self, seq: u64) {
         if self.put_into_repair(seq) {
-            self.pace.hurry();
+            self.pace.found();
         }
     }
 
@@ -436,6 +410,18 @@ impl Session {
     /// Notes that ranges are being compared; repairs wait for the next quiet tick.
     pub(crate) fn note_comparing(&mut self) {
         self.comparing = true;
+    }
+
+    /// As [`Self::note_comparing`], where this side begins: it will be told what the peer holds.
+    pub(crate) fn note_begun(&mut self) {
+        self.note_comparing();
+        self.pace.ask();
+    }
+
+    /// As [`Self::note_comparing`], where the peer has told what it holds.
+    pub(crate) fn note_listed(&mut self) {
+        self.note_comparing();
+        self.pace.heard();
     }
 
     fn send_repairs(

@@ -2,6 +2,8 @@
 //! costs one hello each way.
 
 mod carried;
+mod lives;
+mod order;
 mod replayed;
 mod rest;
 
@@ -25,6 +27,7 @@ struct Memory {
     epoch: EpochId,
     log: Vec<Placed>,
     cursors: BTreeMap<PeerName, Cursor>,
+    carried: BTreeSet<PeerName>,
     proven: BTreeMap<PeerName, Cursor>,
     acked: BTreeMap<PeerName, u64>,
     /// So many more are taken before the rest is put off for so many seconds.
@@ -136,6 +139,14 @@ impl Holdings for Memory {
     }
     fn set_cursor(&mut self, peer: &PeerName, _: &Space, cursor: Cursor) {
         self.cursors.insert(peer.clone(), cursor);
+        self.carried.remove(peer);
+    }
+    fn set_cursor_carried(&mut self, peer: &PeerName, space: &Space, cursor: Cursor) {
+        self.set_cursor(peer, space, cursor);
+        self.carried.insert(peer.clone());
+    }
+    fn is_carried(&self, peer: &PeerName, _: &Space) -> bool {
+        self.carried.contains(peer)
     }
     fn proven(&self, peer: &PeerName, _: &Space) -> Option<Cursor> {
         self.proven.get(peer).copied()
@@ -321,38 +332,6 @@ fn what_a_peer_lost_does_not_count_as_held_by_it() {
     });
     assert_eq!(right.memory.set().len(), 6_000);
     assert_eq!(left.memory.acked[&right.name], 6_000, "known again at the end");
-}
-
-#[test]
-fn two_machines_on_copies_of_one_disk_are_found_and_hold_the_same() {
-    let (mut hub, mut desk) = (side("hub", 1), side("desk", 2));
-    desk.memory.write_all((0..300).map(|number| number * 100));
-    meet(&mut desk, &mut hub, 1);
-    let mut copy = Side { memory: desk.memory.clone(), ..side("desk", 2) };
-    desk.memory.write_all([1_000_000, 1_000_100]);
-    copy.memory.write(2_000_000);
-    meet(&mut desk, &mut hub, 2);
-    assert!(hub.memory.other_lives.is_empty() && desk.memory.other_lives.is_empty());
-    meet(&mut copy, &mut hub, 3);
-    assert!(copy.memory.other_lives.contains(&(hub.name.clone(), Whose::Ours)));
-    assert!(hub.memory.other_lives.contains(&(desk.name.clone(), Whose::Theirs)));
-    meet(&mut desk, &mut hub, 4);
-    assert!(desk.memory.other_lives.contains(&(hub.name.clone(), Whose::Ours)));
-    assert_eq!(desk.memory.set(), hub.memory.set());
-    assert_eq!(hub.memory.set().len(), 303);
-}
-
-#[test]
-fn a_journal_with_an_epoch_of_its_own_is_no_other_life() {
-    let (mut hub, mut desk) = (side("hub", 1), side("desk", 2));
-    desk.memory.write_all((0..300).map(|number| number * 100));
-    meet(&mut desk, &mut hub, 1);
-    desk.memory.log.truncate(200);
-    desk.memory.epoch = EpochId([3; 16]);
-    desk.memory.write(1_000_000);
-    meet(&mut desk, &mut hub, 2);
-    meet(&mut desk, &mut hub, 3);
-    assert!(hub.memory.other_lives.is_empty() && desk.memory.other_lives.is_empty());
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub struct Books<D: Disk, V: Views> {
     authors: BTreeMap<Space, BTreeMap<AuthorId, String>>,
     cursors: BTreeMap<(PeerName, Space), Cursor>,
     cursors_dirty: BTreeSet<(PeerName, Space)>,
+    /// Cursors that a file has set since the start, and no link after it.
+    carried: BTreeSet<(PeerName, Space)>,
     /// How far in each peer's journal everything is known to be here.
     proven: BTreeMap<(PeerName, Space), Cursor>,
     proven_dirty: BTreeSet<(PeerName, Space)>,
@@ -140,6 +142,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             authors: BTreeMap::new(),
             cursors: BTreeMap::new(),
             cursors_dirty: BTreeSet::new(),
+            carried: BTreeSet::new(),
             proven: BTreeMap::new(),
             proven_dirty: BTreeSet::new(),
             acked: BTreeMap::new(),
@@ -439,9 +442,19 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
 
     fn set_cursor(&mut self, peer: &PeerName, space: &Space, cursor: Cursor) {
         let key = (peer.clone(), space.clone());
+        self.carried.remove(&key);
         if self.cursors.insert(key.clone(), cursor) != Some(cursor) {
             self.cursors_dirty.insert(key);
         }
+    }
+
+    fn set_cursor_carried(&mut self, peer: &PeerName, space: &Space, cursor: Cursor) {
+        self.set_cursor(peer, space, cursor);
+        self.carried.insert((peer.clone(), space.clone()));
+    }
+
+    fn is_carried(&self, peer: &PeerName, space: &Space) -> bool {
+        self.carried.contains(&(peer.clone(), space.clone()))
     }
 
     fn proven(&self, peer: &PeerName, space: &Space) -> Option<Cursor> {

@@ -16,7 +16,7 @@ use crate::limits::BATCH_ITEMS_MAX;
 
 /// A file as it lies on a stick.
 #[derive(Clone)]
-struct Carried {
+pub(super) struct Carried {
     maker: usize,
     /// The hello to each side.
     said: Vec<Hello>,
@@ -28,7 +28,7 @@ struct Carried {
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-fn make(sides: &mut [Side], maker: usize, reader: Option<usize>) -> Carried {
+pub(super) fn make(sides: &mut [Side], maker: usize, reader: Option<usize>) -> Carried {
     make_since(sides, maker, reader, 0)
 }
 
@@ -51,7 +51,7 @@ fn make_since(sides: &mut [Side], maker: usize, reader: Option<usize>, since: u6
 }
 
 /// Takes a file, or as many of its batches as `cut` allows; a file that was cut draws no conclusion.
-fn take(
+pub(super) fn take(
     sides: &mut [Side],
     at: usize,
     file: &Carried,
@@ -98,7 +98,7 @@ fn three() -> Vec<Side> {
     vec![side("a", 1), side("b", 2), side("c", 3)]
 }
 
-fn swap(sides: &mut [Side], left: usize, right: usize) -> [Option<Stands>; 2] {
+pub(super) fn swap(sides: &mut [Side], left: usize, right: usize) -> [Option<Stands>; 2] {
     let there = make(sides, left, Some(right));
     let first = take(sides, right, &there, usize::MAX, true);
     let back = make(sides, right, Some(left));

@@ -66,6 +66,17 @@ impl Truth {
         (first != hash).then_some(first)
     }
 
+    /// The change that has a number of an author in an entry.
+    pub(crate) fn numbered(
+        &self,
+        space: &Space,
+        entry: &EntryId,
+        actor: ActorId,
+        seq: u32,
+    ) -> Option<ChangeHash> {
+        self.numbers.get(&(space.clone(), entry.clone(), actor, seq)).copied()
+    }
+
     pub(crate) fn note_crafted(&mut self, hash: ChangeHash) {
         self.crafted.insert(hash);
     }

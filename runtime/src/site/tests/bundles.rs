@@ -120,6 +120,44 @@ fn a_bundle_is_taken_counted_once_and_a_link_after_it_sends_nothing_again() {
 }
 
 #[test]
+fn a_hello_that_a_bundle_has_overtaken_is_no_trouble_and_a_link_sets_the_cursor_again() {
+    let mut desks = desks();
+    let (link, place) = (LinkId(1), Space::Open(community()));
+    let [a, b] = [desks[0].me().clone(), desks[1].me().clone()];
+    desks[0].link_up(link, b);
+    let hello = desks[0].end_turn().expect("commits");
+    written(add(&mut desks[0], "issue", json!({"title": "后写的"})));
+    desks[0].end_turn().expect("commits");
+    let told = opened(&mut desks[0], None);
+    for batch in batches(&mut desks[0], &told) {
+        take(&mut desks[1], "d/s/c/a", &batch);
+    }
+    assert_eq!(close(&mut desks[1], "d/s/c/a", &told, true), (true, true));
+    assert!(desks[1].books().is_carried(&a, &place));
+    // Only now does it hear that the link stands, and what was said when it came up.
+    desks[1].link_up(link, a.clone());
+    talk(&mut desks, link, hello);
+    assert!(desks[1].take_troubles().is_empty());
+    written(add(&mut desks[0], "issue", json!({"title": "再后来"})));
+    let news = desks[0].end_turn().expect("commits");
+    talk(&mut desks, link, news);
+    assert!(!desks[1].books().is_carried(&a, &place));
+    assert_eq!(desks[0].held(&place).digest, desks[1].held(&place).digest);
+}
+
+/// What the first of two desks has said, and all that follows from it within some seconds.
+fn talk(desks: &mut [TestSite], link: LinkId, mut said: Vec<Effect>) {
+    for at in [1, 0].repeat(20) {
+        for effect in std::mem::take(&mut said) {
+            let Effect::Send { frame, .. } = effect else { panic!("{effect:?}") };
+            desks[at].frame(link, frame);
+        }
+        desks[at].tick();
+        said = desks[at].end_turn().expect("commits");
+    }
+}
+
+#[test]
 fn bad_changes_in_a_bundle_are_refused_and_listed_and_the_others_taken() {
     let mut desks = desks();
     let open_space = Space::Open(community());

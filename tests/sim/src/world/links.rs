@@ -1,5 +1,6 @@
 //! Wires: made, used, broken.
 
+use linli_domain::gate;
 use linli_domain::id::PeerName;
 use linli_replica::frame::Frame;
 
@@ -192,7 +193,9 @@ impl World {
         let machine = wire.sides[side].machine;
         let many = std::mem::take(&mut wire.replays[side]);
         for _ in 0..many {
-            let past: Vec<Frame> = self.roads[road].past[side].iter().cloned().collect();
+            let past = self.roads[road].past[side].iter();
+            let past: Vec<Frame> =
+                past.filter(|frame| !self.forges_what_is_lost(machine, frame)).cloned().collect();
             let Some(frame) = self.weather.pick(&past).cloned() else { return };
             if let Some(wire) = self.wires.get_mut(&number) {
                 wire.tampered = true;
@@ -201,6 +204,19 @@ impl World {
             self.trace.count("frames replayed");
             self.give(machine, Input::Frame { wire: number, frame });
         }
+    }
+
+    /// Whether a frame holds another version of a change that the machine has not, or no longer.
+    /// Changes are not signed one by one: only who has the first knows the second for a forgery.
+    fn forges_what_is_lost(&self, machine: MachineNo, frame: &Frame) -> bool {
+        let Frame::Batch(batch) = frame else { return false };
+        let held = &self.machines[machine].held;
+        batch.items.iter().filter(|item| self.truth.is_crafted(&item.hash)).any(|item| {
+            let Ok(change) = gate::parse(&item.bytes, &item.hash) else { return false };
+            let (actor, seq) = (change.actor, change.seq);
+            let first = self.truth.numbered(&batch.space, &item.entry, actor, seq);
+            first.is_some_and(|first| !held.contains(&first))
+        })
     }
 
     /// Breaks a wire: what is on it is lost, and each end learns of it some time later.
