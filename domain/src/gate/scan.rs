@@ -114,10 +114,12 @@ fn bounded_column(spec: u64, column: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-struct Input<'a>(&'a [u8]);
+/// Bytes that are read from the front.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
 impl<'a> Input<'a> {
-    fn take(&mut self, len: u64) -> Option<&'a [u8]> {
+    pub(super) fn take(&mut self, len: u64) -> Option<&'a [u8]> {
         let len = usize::try_from(len).ok()?;
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
@@ -131,6 +133,29 @@ impl<'a> Input<'a> {
     fn skip_prefixed(&mut self) -> Option<()> {
         let len = self.unsigned()?;
         self.skip(len)
+    }
+
+    /// A number in as few bytes as it can be written.
+    pub(super) fn shortest_unsigned(&mut self) -> Option<u64> {
+        let before = self.0;
+        let number = self.unsigned()?;
+        // What was not needed ends in a byte of zeros.
+        let bytes = &before[..before.len() - self.0.len()];
+        (bytes.len() == 1 || bytes.last() != Some(&0)).then_some(number)
+    }
+
+    /// The same with a sign.
+    pub(super) fn shortest_signed(&mut self) -> Option<i64> {
+        let before = self.0;
+        let number = self.signed()?;
+        let bytes = &before[..before.len() - self.0.len()];
+        // The tenth byte has one bit that counts; all others must repeat it.
+        if bytes.get(9).is_some_and(|last| *last != 0 && *last != 0x7f) {
+            return None;
+        }
+        // Seven bits a byte, and one of all is the sign.
+        let bits = 65 - number.unsigned_abs().wrapping_sub(u64::from(number < 0)).leading_zeros();
+        (bytes.len() == bits.div_ceil(7) as usize).then_some(number)
     }
 
     fn unsigned(&mut self) -> Option<u64> {
