@@ -145,3 +145,42 @@ fn a_number_is_taken_in_its_shortest_form_alone() {
         assert_eq!(signed(&ten(last)), None, "{last:x}");
     }
 }
+
+#[test]
+fn runs_are_as_long_as_they_can_be() {
+    let read = |bytes: &'static [u8], many: usize| {
+        let mut runs = Runs::<u64>::of(Input(bytes));
+        let read: Option<Vec<u64>> = (0..many).map(|_| runs.next()).collect();
+        read.filter(|_| runs.ended())
+    };
+    // Minus two and two values; three times a value; minus one and a value.
+    assert_eq!(read(&[0x7e, 1, 2], 2), Some(vec![1, 2]));
+    assert_eq!(read(&[3, 5], 3), Some(vec![5, 5, 5]));
+    assert_eq!(read(&[0x7f, 1, 2, 7], 3), Some(vec![1, 7, 7]));
+    for long in [
+        &[0x7f, 1, 0x7f, 2][..], // literals that were not joined
+        &[1, 1],                 // a run of one
+        &[0x7e, 1, 1],           // a literal of equals
+        &[2, 1, 2, 1],           // a run that goes on
+        &[0x7f, 1, 2, 1],        // a literal that belongs to the run behind it
+        &[2, 1, 0x7f, 1],        // and to the one before
+        &[0, 2],                 // absent values
+    ] {
+        assert!((1..6).all(|many| read(long, many).is_none()), "{long:x?}");
+    }
+}
+
+#[test]
+fn values_without_bytes_have_no_length_and_columns_have_one_order() {
+    let mut raws = Input(&[1, 2, 3]);
+    assert_eq!(value(TRUE, &mut raws), Some(Value::Bool(true)));
+    for kind in [NULL, FALSE, TRUE] {
+        assert_eq!(value(kind | 1 << 4, &mut raws), None, "{kind}");
+    }
+    let columns = |bytes: &[u8]| Columns::read(&mut Input(bytes)).is_some();
+    assert!(columns(&[2, 0x34, 1, 0x42, 1, 9, 9]));
+    assert!(!columns(&[2, 0x42, 1, 0x34, 1, 9, 9]), "another order");
+    assert!(!columns(&[2, 0x34, 1, 0x34, 1, 9, 9]), "one of them twice");
+    assert!(!columns(&[2, 0x34, 1, 0x42, 0, 9]), "an empty one");
+    assert!(!columns(&[1, 0x11, 1, 9]), "one of lists");
+}

@@ -26,7 +26,9 @@ fn run(input: &[u8]) -> Verdict {
     let state = &states()[usize::from(*which) % states().len()];
     let bytes = Bytes::copy_from_slice(chunk);
     let hash = gate::hash_of(&bytes).unwrap_or_default();
-    let change = match gate::parse(&bytes, &hash) {
+    let parsed = gate::parse(&bytes, &hash);
+    assert_eq!(parsed, gate::judge(&bytes, &hash), "Automerge reads another change");
+    let change = match parsed {
         Ok(change) => change,
         Err(refusal) => return Verdict::refused(refusal.code()),
     };
