@@ -119,7 +119,10 @@ proptest! {
         }
         let claimed = hash_of(&bytes).unwrap_or_default();
         match parse(&bytes, &claimed) {
-            Ok(taken) => prop_assert_eq!(Ok(taken), judged),
+            // As text: a number that is none equals nothing, not even itself.
+            Ok(taken) => {
+                prop_assert_eq!(format!("{taken:?}"), format!("{:?}", judged.expect("taken")));
+            }
             Err(_) => prop_assert!(judged.is_err() || scan::bounded_runs(&data).is_err()),
         }
     }

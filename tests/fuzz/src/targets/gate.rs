@@ -27,7 +27,9 @@ fn run(input: &[u8]) -> Verdict {
     let bytes = Bytes::copy_from_slice(chunk);
     let hash = gate::hash_of(&bytes).unwrap_or_default();
     let parsed = gate::parse(&bytes, &hash);
-    assert_eq!(parsed, gate::judge(&bytes, &hash), "Automerge reads another change");
+    let judged = gate::judge(&bytes, &hash);
+    // As text: a number that is none equals nothing, not even itself.
+    assert_eq!(format!("{parsed:?}"), format!("{judged:?}"), "Automerge reads another change");
     let change = match parsed {
         Ok(change) => change,
         Err(refusal) => return Verdict::refused(refusal.code()),
