@@ -106,6 +106,9 @@ struct SpaceBook {
     /// Staged changes included.
     head: Head,
     shelf: Shelf,
+    /// Rows of it may lie in the views. Until the first is written, an entry that is not on the shelf
+    /// is new: the views are not asked for each of a whole community's entries.
+    has_rows: bool,
 }
 
 /// Why a turn did not become durable. Nothing of it may leave.
@@ -167,7 +170,8 @@ impl<D: Disk, V: Views> Books<D, V> {
         let heads: Vec<(Space, Head)> =
             books.store.journal().spaces().map(|(space, head)| (space.clone(), head)).collect();
         for (space, head) in heads {
-            books.spaces.entry(space).or_default().head = head;
+            let book = SpaceBook { head, has_rows: true, ..SpaceBook::default() };
+            books.spaces.insert(space, book);
         }
         books.load_cursors();
         books.load_lives();
@@ -333,8 +337,14 @@ impl<D: Disk, V: Views> Books<D, V> {
     }
 
     fn half_mut(&mut self, space: &Space, entry: &EntryId) -> &mut Half {
-        let at_hand = self.spaces.get(space).is_some_and(|book| book.shelf.peek(entry).is_some());
-        let half = if at_hand { None } else { Some(self.load_half(space, entry)) };
+        let book = self.spaces.get(space);
+        let half = if book.is_some_and(|book| book.shelf.peek(entry).is_some()) {
+            None
+        } else if book.is_some_and(|book| book.has_rows) {
+            Some(self.load_half(space, entry))
+        } else {
+            Some(Half::default())
+        };
         if !self.spaces.contains_key(space) {
             self.spaces.insert(space.clone(), SpaceBook::default());
         }

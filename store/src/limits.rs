@@ -88,9 +88,9 @@ pub const HEAP_WINDOW_BYTES: usize = 64 << 10;
 /// Bytes between two values up to which they follow each other.
 pub const HEAP_GAP_BYTES: u64 = 4 << 10;
 
-/// Rows that sled is given at a time while somebody may want to read: about 0.3 ms. A batch of more
-/// is written down first, so that it can be finished after a crash.
-pub const PIECE_ROWS: usize = 32;
+/// Rows that sled is given at a time while somebody may want to read: about 0.4 ms. Each time it writes
+/// a buffer out. A batch of more is written down first, so that it can be finished after a crash.
+pub const PIECE_ROWS: usize = 96;
 
 /// Cache given to sled; its memory is about twice that.
 pub const CACHE_BYTES: u64 = 16 << 20;

@@ -172,7 +172,9 @@ impl<D: Disk, V: Views> Books<D, V> {
     pub fn take_rows(&mut self, max: usize) -> Vec<Row> {
         let mut rows = Vec::new();
         for (space, book) in &mut self.spaces {
-            for entry in book.shelf.take_dirty(max.saturating_sub(rows.len())) {
+            let taken = book.shelf.take_dirty(max.saturating_sub(rows.len()));
+            book.has_rows |= !taken.is_empty();
+            for entry in taken {
                 if let Some(half) = book.shelf.peek(&entry) {
                     rows.push((half_key(space, entry.as_str()), Some(half.to_row())));
                 }
