@@ -97,6 +97,11 @@ impl Pace {
         self.asked = self.asked.min(1);
     }
 
+    /// The peer lacks nothing of what was compared: what is new has nothing to wait for.
+    pub(crate) fn agreed(&mut self) {
+        self.asked = 0;
+    }
+
     /// The peer is found to lack something.
     pub(crate) fn found(&mut self) {
         self.hurry();

@@ -24,7 +24,7 @@ pub(crate) fn begin(
     holdings: &mut dyn Holdings,
     effects: &mut Vec<Effect>,
 ) {
-    session.note_begun();
+    session.note_begun(holdings);
     let children = children_of(within(ours(session, holdings), &[]), 0);
     let ranges = Ranges { space: session.space().clone(), prefix: Vec::new(), children };
     effects.push(Effect::Send { link, frame: Frame::Ranges(ranges) });
@@ -65,6 +65,9 @@ pub(crate) fn compare(
             let children = children_of(hashes, prefix.len());
             Frame::Ranges(Ranges { space: space.clone(), prefix, children })
         });
+    }
+    if told.prefix.is_empty() && answers.is_empty() {
+        session.note_same();
     }
     effects.extend(answers.into_iter().map(|frame| Effect::Send { link, frame }));
     Ok(())

@@ -378,11 +378,13 @@ impl Session {
         lacking.map_or(end, |seq| end.min(seq - 1))
     }
 
-    /// Where both hold the same, all that was read of the peer is here.
-    fn note_proof(&self, holdings: &mut dyn Holdings) {
-        if self.agrees(holdings)
-            && let Some(cursor) = holdings.cursor(&self.peer, &self.space)
-        {
+    /// Where both hold the same, all that was read of the peer is here, and a comparison finds nothing.
+    fn note_proof(&mut self, holdings: &mut dyn Holdings) {
+        if !self.agrees(holdings) {
+            return;
+        }
+        self.pace.agreed();
+        if let Some(cursor) = holdings.cursor(&self.peer, &self.space) {
             holdings.set_proven(&self.peer, &self.space, cursor);
         }
     }
@@ -412,10 +414,18 @@ impl Session {
         self.comparing = true;
     }
 
-    /// As [`Self::note_comparing`], where this side begins: it will be told what the peer holds.
-    pub(crate) fn note_begun(&mut self) {
+    /// As [`Self::note_comparing`], where this side begins: it will be told what the peer holds, unless
+    /// that is the same.
+    pub(crate) fn note_begun(&mut self, holdings: &dyn Holdings) {
         self.note_comparing();
-        self.pace.ask();
+        if !self.agrees(holdings) {
+            self.pace.ask();
+        }
+    }
+
+    /// All ranges of the peer are ours: it answers none of those it was told.
+    pub(crate) fn note_same(&mut self) {
+        self.pace.agreed();
     }
 
     /// As [`Self::note_comparing`], where the peer has told what it holds.

@@ -66,3 +66,61 @@ fn what_lacks_its_cause_for_good_does_not_keep_what_is_new_waiting() {
     }
     assert!(!right.memory.has(101) && right.memory.has(200));
 }
+
+/// What a side is given by others, before a round of a link: which side, the round, and the change.
+type Given = (usize, usize, u64);
+
+/// Plays a link without a tick on which ranges are compared and nothing is found; the first side writes
+/// before round `writes`. `know` says what each holds, and knows of the other, at the start.
+fn written_where_nothing_lacks(
+    know: impl Fn(&mut Side, &mut Side),
+    given: &[Given],
+    writes: usize,
+) {
+    let mut sides = [side("a", 1), side("b", 2)];
+    for side in &mut sides {
+        side.memory.write_all([100, 200]);
+    }
+    let [left, right] = &mut sides;
+    know(left, right);
+    let link = LinkId(1);
+    let mut said = (Vec::new(), Vec::new());
+    let mut inboxes = link_up(left, right, link);
+    for round in 0..20 {
+        for (at, _, number) in given.iter().filter(|(_, when, _)| *when == round) {
+            sides[*at].memory.push(7, item(*number));
+        }
+        let [left, right] = &mut sides;
+        if round == writes {
+            assert_eq!(left.memory.set(), right.memory.set(), "nothing lacks");
+            left.memory.write(400);
+        }
+        inboxes = turns([left, right], link, inboxes, &mut said);
+    }
+    assert!(said.0.iter().any(|frame| matches!(frame, Frame::Ranges(_))), "nothing was compared");
+    assert!(sides[1].memory.has(400), "it waits");
+}
+
+#[test]
+fn what_is_new_does_not_wait_for_a_comparison_that_finds_nothing() {
+    let elsewhere = Cursor { epoch: EpochId([9; 16]), seq: 7, chain: 7 };
+    // The peer has taken since what it had refused: the hellos say that both agree.
+    let refused = |left: &mut Side, right: &mut Side| {
+        left.memory.refused_by.insert(right.name.clone(), [item(200).hash].into());
+    };
+    written_where_nothing_lacks(refused, &[], 2);
+    // The peer's next batch says that it holds the same by now.
+    let one_compares = |left: &mut Side, right: &mut Side| {
+        left.memory.write(300);
+        right.memory.cursors.insert(left.name.clone(), elsewhere);
+    };
+    written_where_nothing_lacks(one_compares, &[(1, 2, 300)], 4);
+    // Both compare, and what is written meanwhile parts the digests: the ranges show it.
+    let both_compare = |left: &mut Side, right: &mut Side| {
+        left.memory.write(300);
+        right.memory.write(500);
+        left.memory.cursors.insert(right.name.clone(), elsewhere);
+        right.memory.cursors.insert(left.name.clone(), elsewhere);
+    };
+    written_where_nothing_lacks(both_compare, &[(0, 1, 500), (1, 1, 300)], 2);
+}

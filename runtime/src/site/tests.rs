@@ -5,6 +5,7 @@ mod audits;
 mod bundles;
 mod closings;
 mod erasures;
+mod figures;
 mod found;
 mod lives;
 mod members;
