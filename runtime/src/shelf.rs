@@ -64,13 +64,20 @@ impl Shelf {
 
     /// Drops the older half of what is clean once more than `max` halves are held.
     pub(crate) fn trim(&mut self, max: usize) {
-        if self.young.len() + self.old.len() <= max || self.young.len() < max / 2 {
+        let held = self.young.len() + self.old.len();
+        if held <= max {
             return;
         }
-        let aged = std::mem::take(&mut self.young);
-        let mut kept = std::mem::replace(&mut self.old, aged);
-        kept.retain(|entry, _| self.dirty.contains(entry));
-        self.young = kept;
+        let dirty = &self.dirty;
+        if self.young.len() >= max / 2 {
+            let aged = std::mem::take(&mut self.young);
+            let mut kept = std::mem::replace(&mut self.old, aged);
+            kept.retain(|entry, _| dirty.contains(entry));
+            self.young = kept;
+        } else if held.saturating_sub(dirty.len()) > max / 2 {
+            // What many changed and few read since is written: nothing new would push it out.
+            self.old.retain(|entry, _| dirty.contains(entry));
+        }
     }
 }
 
@@ -94,5 +101,22 @@ mod tests {
         assert!(held <= 30, "{held} halves are held");
         assert_eq!(shelf.take_dirty(4).len(), 4);
         assert_eq!(shelf.dirty(), 6);
+    }
+
+    #[test]
+    fn what_was_written_goes_though_nothing_new_comes() {
+        let mut shelf = Shelf::default();
+        let entry = |at: usize| EntryId::new("issue", &at.to_string()).expect("id");
+        for at in 0..1_000 {
+            shelf.put(entry(at), Half::default());
+            shelf.mark(&entry(at));
+            shelf.trim(20);
+        }
+        while shelf.dirty() > 0 {
+            shelf.take_dirty(4);
+            shelf.trim(20);
+            let held = (0..1_000).filter(|at| shelf.peek(&entry(*at)).is_some()).count();
+            assert!(held <= shelf.dirty() + 20, "{held} of {}", shelf.dirty());
+        }
     }
 }

@@ -161,7 +161,9 @@ fn another_version_of_the_rows_is_derived_again(engine: &impl Engine) {
     live(&mut store, &mut history, 12);
     store.checkpoint().expect("checkpoint");
     drop(store);
-    let (mut store, opened) = engine.open(StoreOptions { views_version: 2, ..small() });
+    let options = small();
+    let views_version = options.views_version + 1;
+    let (mut store, opened) = engine.open(StoreOptions { views_version, ..options });
     assert_eq!(opened.replay_changes, 12);
     assert_eq!(rows(&store), BTreeMap::new());
     catch_up(&mut store);
