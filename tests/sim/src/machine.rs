@@ -13,6 +13,7 @@ use linli_domain::pack::{PackHash, Registry};
 use linli_domain::seal::{DeviceKey, KeyRing, MemberKeys, Members};
 use linli_replica::frame::Frame;
 use linli_runtime::ask::Ask;
+use linli_runtime::half::Half;
 use linli_runtime::site::{Entropy, OpenSiteError, Opening, Site, Standing};
 use linli_store::journal::{JournalOptions, OpenError, ReadError};
 use linli_store::store::{Store, StoreError, StoreOptions};
@@ -359,12 +360,13 @@ pub(crate) fn journal_options() -> JournalOptions {
 fn spoil(store: &mut Store<SimDisk, SimViews>, planted: Option<Planted>) {
     match planted {
         Some(Planted::CountedAgain) if !store.replay_done() => {
-            let rows = store.scan(b"c", None, usize::MAX).unwrap_or_default();
-            let mut gone = ViewBatch::new();
-            for (key, _) in rows {
-                gone.delete(key);
+            let mut uncounted = ViewBatch::new();
+            for (key, row) in store.scan(b"h", None, usize::MAX).unwrap_or_default() {
+                if let Ok(half) = Half::from_row(&row) {
+                    uncounted.set(key, Some(Half { counted: Box::default(), ..half }.to_row()));
+                }
             }
-            store.write(gone);
+            store.write(uncounted);
         }
         Some(Planted::RefusalsForgotten) if store.replay_done() => {
             let keys: Vec<String> = store

@@ -149,7 +149,7 @@ pub(crate) struct SimViews {
     pub(crate) planted: Option<Planted>,
     /// What the owner has begun to write; gone with its owner.
     pub(crate) begun: Begun,
-    /// Rows of halves that were replaced .
+    /// Rows of halves that were replaced.
     pub(crate) replaced: u64,
     /// Rows of halves as they were before they were replaced, kept by a planted bug.
     pub(crate) before: BTreeMap<Vec<u8>, Vec<u8>>,
