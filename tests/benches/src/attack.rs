@@ -1,15 +1,12 @@
 //! `bench-linli attack`: what an honest desk feels of attackers.
 //!
 //! The same edits of the same two desks are timed in quiet and while every attack runs, in turn, since
-//! disks have their moods, in one run on one machine. Attackers share its cores: what they burn on
-//! their own side is felt as well, so that the ratio is an upper bound. With `--aside` they run as
-//! Linux runs what is idle, and give way to all others at once, which is nearer to attackers on
-//! machines of their own. A low priority alone is not enough: a thread that computes keeps its core
-//! until the next tick, 4 ms later, from whoever was woken meanwhile.
+//! disks have their moods, in one run on one machine. Attackers share its cores: what they burn on their own side is felt as well,
+//! so that the ratio is an upper bound. With `--aside` they take only what nobody else wants of the
+//! cores, which is nearer to attackers on machines of their own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -186,15 +183,10 @@ fn attackers(
     })
 }
 
-/// Runs this thread only where nobody else wants the core, if `aside`.
+/// Takes the lowest of the ordinary priorities for this thread, if `aside`.
 fn step_aside(aside: bool) {
-    if !aside {
-        return;
-    }
-    let me = rustix::thread::gettid().as_raw_nonzero().to_string();
-    let told = Command::new("chrt").args(["--idle", "--pid", "0", &me]).status();
     // A system that refuses measures the upper bound.
-    if !told.is_ok_and(|status| status.success()) {
+    if aside && rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19).is_err() {
         eprintln!("attackers cannot step aside here");
     }
 }
