@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::doc::{Doc, Fit};
 
-fn chunk(kind: u8, data: &[u8]) -> Bytes {
+/// A chunk around any data, with length and checksum as they must be.
+pub(super) fn chunk(kind: u8, data: &[u8]) -> Bytes {
     let mut out = vec![0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, kind];
     let mut len = data.len();
     while len >= 0x80 {

@@ -2,9 +2,9 @@
 //! whatever our machines write.
 
 use proptest::prelude::*;
-use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::gate::tests::chunk;
 use crate::gate::{Refusal, by_automerge, hash_of, parse, scan};
 
 /// Reads a chunk with our reader alone.
@@ -59,21 +59,6 @@ prop_compose! {
     }
 }
 
-/// A chunk around other data, with length and checksum repaired as an attacker would.
-fn chunk(data: &[u8]) -> Bytes {
-    let mut out = vec![0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1];
-    let mut len = data.len();
-    while len >= 0x80 {
-        out.push((len as u8 & 0x7f) | 0x80);
-        len >>= 7;
-    }
-    out.push(len as u8);
-    out.extend_from_slice(data);
-    let hash = Sha256::digest(&out[8..]);
-    out[4..8].copy_from_slice(&hash[..4]);
-    out.into()
-}
-
 /// A change of some bytes: which kind, where, and to what.
 fn mutations() -> impl Strategy<Value = Vec<(u8, prop::sample::Index, u8)>> {
     let telling = prop_oneof![Just(0_u8), Just(1), Just(2), Just(0x7e), Just(0x7f), Just(0x80)];
@@ -112,7 +97,7 @@ proptest! {
                 break;
             }
         }
-        let bytes = chunk(&data);
+        let bytes = chunk(1, &data);
         let judged = judged(&bytes);
         if let Some(taken) = ours(&bytes) {
             prop_assert_eq!(Ok(taken), judged.clone());
