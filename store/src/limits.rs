@@ -88,8 +88,9 @@ pub const HEAP_WINDOW_BYTES: usize = 64 << 10;
 /// Bytes between two values up to which they follow each other.
 pub const HEAP_GAP_BYTES: u64 = 4 << 10;
 
-/// Rows that sled is given at a time while somebody may want to read: about 0.4 ms. Each time it writes
-/// a buffer out. A batch of more is written down first, so that it can be finished after a crash.
+/// Rows that sled is given at a time while somebody may want to read: some 0.4 ms, reckoned from 0.13 ms
+/// for 32 in a profile. Each time sled writes a buffer out. A batch of more is written down first, so that
+/// it can be finished after a crash.
 pub const PIECE_ROWS: usize = 96;
 
 /// Cache given to sled; its memory is about twice that.
