@@ -1,23 +1,21 @@
 //! `bench-linli attack`: what an honest desk feels of attackers.
 //!
 //! The same edits of the same two desks are timed in quiet and while every attack runs, in turn, since
-//! disks have their moods, in one run on one machine. Attackers share its cores: what they burn on their own side is felt as well,
-//! so that the ratio is an upper bound. With `--aside` they take only what nobody else wants of the
-//! cores, which is nearer to attackers on machines of their own.
+//! disks have their moods, in one run on one machine. Attackers are a process of their own and share
+//! its cores: what they burn on their own side is felt as well, so that the ratio is an upper bound.
+//! With `--aside` they take only what nobody else wants of the cores, which is nearer to attackers on
+//! machines of their own.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use linli_attack::{ATTACKS, Attack, Tally, Target, attack};
+use linli_attack::Attack;
 use linli_demo::office::{Programs, Street};
-use tokio::runtime::Builder;
 use tokio::task::block_in_place;
 
+use crate::attackers::{self, Order, Ordered, Told};
 use crate::desk::{Desk, seat};
 use crate::forms;
 use crate::process::{cpu_seconds, peak_megabytes};
@@ -71,22 +69,6 @@ impl Timed {
     }
 }
 
-/// What one kind of attackers did.
-#[derive(Debug, Default)]
-struct Done {
-    opened: u64,
-    closed: u64,
-    acts: u64,
-}
-
-impl Done {
-    fn add(&mut self, tally: &Tally) {
-        self.opened += tally.opened();
-        self.closed += tally.closed();
-        self.acts += tally.done();
-    }
-}
-
 pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyhow::Result<()> {
     let street = block_in_place(|| Street::found(programs, dir))?;
     let hub = street.hub.pid().context("the hub runs")?;
@@ -94,16 +76,14 @@ pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyho
     near.import(0, ENTRIES).await?;
     let mut far = Desk::join(&street, dir, COMMUNITY, "far").await?;
     // One machine has few connections: each attack has a machine of its own.
-    let mut targets = Vec::new();
+    let mut attacks = Vec::new();
     let wanted = |name: &String| words.kinds.is_empty() || words.kinds.contains(name);
-    for kind in ATTACKS {
-        let name = format!("{kind:?}").to_lowercase();
-        if !wanted(&name) {
-            continue;
-        }
+    for (name, kind) in attackers::kinds().filter(|(name, _)| wanted(name)) {
         let identity = dir.join(&name);
-        let evil = seat(&street, &identity, "evil", &name).await?;
-        targets.push((kind, Target { address: evil.hub.parse()?, identity }));
+        let address = seat(&street, &identity, "evil", &name).await?.hub.parse()?;
+        let slow = kind == Attack::SlowHandshakes;
+        let connections = if slow { words.slow } else { words.connections };
+        attacks.push(Ordered { name, address, identity, connections });
     }
     let address = near.hub.clone();
     for desk in [&mut near, &mut far] {
@@ -112,21 +92,22 @@ pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyho
     }
     let lasting = Duration::from_secs(words.seconds) / ROUNDS;
     let (mut quiet, mut attacked) = (Timed::default(), Timed::default());
-    let mut told: BTreeMap<Attack, Done> = BTreeMap::new();
+    let order = Order { lasting, attacks };
+    let mut told = Told::new();
     for round in 0..ROUNDS {
         quiet.add(timed(&near, &far, hub, lasting, &format!("平时{round}-")).await?);
-        let attackers = attackers(targets.clone(), words, lasting);
+        let attackers = attackers::start(&order, words.aside)?;
         attacked.add(timed(&near, &far, hub, lasting, &format!("攻击中{round}-")).await?);
-        for (kind, tally) in attackers.join().ok().context("the attackers end")?? {
-            told.entry(kind).or_default().add(&tally);
+        for (name, done) in block_in_place(|| attackers::told(attackers))? {
+            told.entry(name).or_default().add(&done);
         }
         alone(&street).await?;
     }
 
     let seconds = words.seconds as f64;
-    for (kind, done) in told {
+    for (name, done) in told {
         println!(
-            "{kind:>16?}: {} connections, {} ended by the hub, {:.0} acts/s",
+            "{name:>16}: {} connections, {} ended by the hub, {:.0} acts/s",
             done.opened,
             done.closed,
             done.acts as f64 / seconds
@@ -149,46 +130,6 @@ pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyho
     println!("{:>16}: {:?}, slowed {:?}", "connections", status.connections, status.slowed);
     ensure!(street.hub.pid() == Some(hub), "the hub was restarted");
     Ok(())
-}
-
-type Told = Vec<(Attack, Arc<Tally>)>;
-
-/// Attacks for so long, in threads of their own, as if they were other machines.
-fn attackers(
-    targets: Vec<(Attack, Target)>,
-    words: &Words,
-    lasting: Duration,
-) -> JoinHandle<anyhow::Result<Told>> {
-    let (connections, slow, aside) = (words.connections, words.slow, words.aside);
-    std::thread::spawn(move || {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .on_thread_start(move || step_aside(aside))
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
-            let mut running = Vec::new();
-            for (kind, target) in targets {
-                let width = if kind == Attack::SlowHandshakes { slow } else { connections };
-                let run = async move { (kind, attack(&target, kind, width, lasting).await) };
-                running.push(tokio::spawn(run));
-            }
-            let mut told = Vec::new();
-            for one in running {
-                let (kind, tally) = one.await?;
-                told.push((kind, tally?));
-            }
-            Ok(told)
-        })
-    })
-}
-
-/// Takes the lowest of the ordinary priorities for this thread, if `aside`.
-fn step_aside(aside: bool) {
-    // A system that refuses measures the upper bound.
-    if aside && rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19).is_err() {
-        eprintln!("attackers cannot step aside here");
-    }
 }
 
 /// Waits until the hub is rid of the last attacker: what is quiet shall be quiet.

@@ -6,6 +6,7 @@
 //! because a machine is slow.
 
 mod attack;
+mod attackers;
 mod counter;
 mod desk;
 mod forms;
@@ -59,6 +60,8 @@ struct Words {
 #[derive(Debug, Subcommand)]
 enum Alone {
     Attack(attack::Words),
+    #[command(hide = true)]
+    Attackers(attackers::Words),
     Growth(growth::Words),
     Herd(herd::Words),
 }
@@ -67,20 +70,22 @@ fn main() -> anyhow::Result<()> {
     let words = Words::parse();
     let wanted = Wanted::new(words.only);
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let programs = match words.programs {
-        Some(dir) => Programs { hub: dir.join("linli-hub"), node: dir.join("linli-node") },
-        None => Programs::build(true)?,
+    let programs = || match &words.programs {
+        Some(dir) => Ok(Programs { hub: dir.join("linli-hub"), node: dir.join("linli-node") }),
+        None => Programs::build(true),
     };
     std::fs::create_dir_all(&words.dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if let Some(alone) = words.alone {
         let dir = tempfile::tempdir_in(&words.dir)?;
         return match alone {
-            Alone::Attack(words) => runtime.block_on(attack::run(&programs, dir.path(), &words)),
-            Alone::Growth(words) => runtime.block_on(growth::run(&programs, dir.path(), &words)),
-            Alone::Herd(words) => runtime.block_on(herd::run(&programs, dir.path(), &words)),
+            Alone::Attack(words) => runtime.block_on(attack::run(&programs()?, dir.path(), &words)),
+            Alone::Attackers(words) => attackers::run(&words),
+            Alone::Growth(words) => runtime.block_on(growth::run(&programs()?, dir.path(), &words)),
+            Alone::Herd(words) => runtime.block_on(herd::run(&programs()?, dir.path(), &words)),
         };
     }
+    let programs = programs()?;
     let mut measured = Measured::default();
     for nth in 1..=words.reps {
         eprintln!("{nth}/{}", words.reps);
