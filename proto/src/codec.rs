@@ -11,12 +11,22 @@ use prost::Message;
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// Fields in one message, in itself and in its direct parts. The longest legal list is one of
 /// 4,096 author grants; with 160 bytes a part the bound holds a message to 1.3 MB of memory.
 pub const PARTS_MAX: usize = 8_192;
+
+/// Bytes of a call's buffer when nothing is under way; it grows as it must. A link that is idle keeps
+/// two of them, one each way.
+const BUFFER_BYTES: usize = 1 << 10;
+/// Messages that wait are put together up to so many bytes; tonic's own measure.
+const TOGETHER_BYTES: usize = 32 << 10;
+
+fn buffers() -> BufferSettings {
+    BufferSettings::new(BUFFER_BYTES, TOGETHER_BYTES)
+}
 
 /// Encodes `T`, decodes `U`.
 pub struct BoundedCodec<T, U>(PhantomData<(T, U)>);
@@ -40,15 +50,33 @@ where
 {
     type Encode = T;
     type Decode = U;
-    type Encoder = ProstEncoder<T>;
+    type Encoder = BoundedEncoder<T>;
     type Decoder = BoundedDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstEncoder::default()
+        BoundedEncoder(ProstEncoder::new(buffers()))
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        BoundedDecoder(ProstDecoder::default())
+        BoundedDecoder(ProstDecoder::new(buffers()))
+    }
+}
+
+/// Encodes into a buffer that is as large as the message from the start.
+#[derive(Debug)]
+pub struct BoundedEncoder<T>(ProstEncoder<T>);
+
+impl<T: Message> Encoder for BoundedEncoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, message: T, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buf.reserve(message.encoded_len());
+        self.0.encode(message, buf)
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }
 
@@ -68,6 +96,10 @@ impl<U: Message + Default> Decoder for BoundedDecoder<U> {
         check_parts(buf.chunk(), PARTS_MAX)
             .map_err(|_| Status::out_of_range(format!("more than {PARTS_MAX} parts")))?;
         self.0.decode(buf)
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }
 
