@@ -36,8 +36,8 @@ pub const KEY_ROW_BYTES: usize = 160;
 /// was handed in its place.
 pub const WRAPS_PER_NAME_MAX: usize = 2;
 
-/// Recent commits kept in memory for readers that follow closely: about 24,000 records.
-pub const TAIL_BYTES: usize = 8 << 20;
+/// Recent commits kept in memory for readers that follow closely: about 12,000 records.
+pub const TAIL_BYTES: usize = 4 << 20;
 
 /// Records whose positions make up one row of the index: about 140 bytes.
 pub const BLOCK_RECORDS: usize = 64;

@@ -13,6 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::Disk;
 use crate::limits::{FILES_OPEN_MAX, RESERVE_BYTES};
 
+/// Zeros written by one call.
+const ZEROS_BYTES: usize = 64 << 10;
 const LOCK_NAME: &str = "LOCK";
 
 /// A directory on a real disk.
@@ -153,9 +155,11 @@ impl Disk for RealDisk {
             if open.end > open.reserved {
                 open.reserved = open.end;
                 // Failing to reserve is no failure: the bytes themselves are written.
-                let zeros = vec![0; reserve as usize];
-                if reserve > 0 && place::write_all_at(&open.file, &zeros, open.end).is_ok() {
-                    open.reserved += reserve;
+                let zeros = [0; ZEROS_BYTES];
+                while open.reserved < open.end + reserve
+                    && place::write_all_at(&open.file, &zeros, open.reserved).is_ok()
+                {
+                    open.reserved += zeros.len() as u64;
                 }
             }
             Ok(())

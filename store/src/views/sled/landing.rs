@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek as _, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -31,6 +32,9 @@ const HEAD_BYTES: usize = 20;
 const REMOVED: u32 = u32::MAX;
 
 /// Where the batch begun last stands, shared by the views and the thread that lands it.
+///
+/// It is one thread for all batches: what sled keeps in memory is allocated by it, and the memory of
+/// a thread that ends is hardly used again.
 #[derive(Debug, Default)]
 pub(super) struct Landing {
     state: Mutex<State>,
@@ -42,6 +46,24 @@ struct State {
     sums: Sums,
     busy: bool,
     failed: Option<ViewsError>,
+    /// Gives the thread its work; it ends with this. `None` before the first batch.
+    thread: Option<Sender<Work>>,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+impl State {
+    /// Begins the thread, if it does not run.
+    fn thread(&mut self) -> io::Result<&Sender<Work>> {
+        if self.thread.is_none() {
+            let (thread, works) = channel::<Work>();
+            thread::Builder::new()
+                .name("linli-views".to_owned())
+                .spawn(move || works.into_iter().for_each(|work| work()))?;
+            self.thread = Some(thread);
+        }
+        self.thread.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
 }
 
 impl Landing {
@@ -58,20 +80,17 @@ impl Landing {
         self.settled().sums = sums;
     }
 
-    /// Lands a batch in a thread of its own.
+    /// Lands a batch in the thread.
     pub(super) fn begin(
         self: &Arc<Self>,
         base: Arc<Base>,
         dir: &Path,
         batch: Arc<ViewBatch>,
     ) -> Result<(), ViewsError> {
-        let mut sums = {
-            let mut state = self.settled();
-            state.busy = true;
-            state.sums.clone()
-        };
+        let mut state = self.settled();
+        let mut sums = state.sums.clone();
         let (landing, dir) = (self.clone(), dir.to_owned());
-        let spawned = thread::Builder::new().name("linli-views".to_owned()).spawn(move || {
+        let work = Box::new(move || {
             let work = || land(&base, &dir, &batch, &mut sums);
             let outcome = catch_unwind(AssertUnwindSafe(work))
                 .unwrap_or(Err(ViewsError::Broken(Doubt::Panicked)));
@@ -79,10 +98,9 @@ impl Landing {
             drop((base, batch));
             landing.end(outcome.map(|()| sums));
         });
-        if let Err(error) = spawned {
-            self.state().busy = false;
-            return Err(error.into());
-        }
+        let thread = state.thread()?;
+        thread.send(work).map_err(|_| io::Error::from(io::ErrorKind::NotConnected))?;
+        state.busy = true;
         Ok(())
     }
 
