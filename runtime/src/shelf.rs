@@ -14,11 +14,14 @@ use crate::half::Half;
 /// Halves of one space.
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
-    young: HashMap<EntryId, Half>,
-    old: HashMap<EntryId, Half>,
+    young: Held,
+    old: Held,
     /// In the order in which they were first marked.
     dirty: IndexSet<EntryId>,
 }
+
+/// Boxed, so that a table that grows has little to move and little that stands empty.
+type Held = HashMap<EntryId, Box<Half>>;
 
 impl Shelf {
     /// The half, if it is on the shelf.
@@ -27,17 +30,17 @@ impl Shelf {
             let half = self.old.remove(entry)?;
             self.young.insert(entry.clone(), half);
         }
-        self.young.get_mut(entry)
+        self.young.get_mut(entry).map(Box::as_mut)
     }
 
     /// The half without moving it among the young.
     pub(crate) fn peek(&self, entry: &EntryId) -> Option<&Half> {
-        self.young.get(entry).or_else(|| self.old.get(entry))
+        self.young.get(entry).or_else(|| self.old.get(entry)).map(Box::as_ref)
     }
 
     /// Puts a half that was read from the views on the shelf.
     pub(crate) fn put(&mut self, entry: EntryId, half: Half) -> &mut Half {
-        self.young.entry(entry).or_insert(half)
+        self.young.entry(entry).or_insert_with(|| Box::new(half))
     }
 
     /// Notes that a half differs from its row.
