@@ -13,8 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::Disk;
 use crate::limits::{FILES_OPEN_MAX, RESERVE_BYTES};
 
-/// Zeros written by one call.
-const ZEROS_BYTES: usize = 64 << 10;
+/// Written by one call, ahead of what grows.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 const LOCK_NAME: &str = "LOCK";
 
 /// A directory on a real disk.
@@ -155,11 +155,10 @@ impl Disk for RealDisk {
             if open.end > open.reserved {
                 open.reserved = open.end;
                 // Failing to reserve is no failure: the bytes themselves are written.
-                let zeros = [0; ZEROS_BYTES];
                 while open.reserved < open.end + reserve
-                    && place::write_all_at(&open.file, &zeros, open.reserved).is_ok()
+                    && place::write_all_at(&open.file, &ZEROS, open.reserved).is_ok()
                 {
-                    open.reserved += zeros.len() as u64;
+                    open.reserved += ZEROS.len() as u64;
                 }
             }
             Ok(())
