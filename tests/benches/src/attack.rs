@@ -1,10 +1,10 @@
 //! `bench-linli attack`: what an honest desk feels of attackers.
 //!
 //! The same edits of the same two desks are timed in quiet and while every attack runs, in turn, since
-//! disks have their moods, in one run on one machine. Attackers are a process of their own and share
-//! its cores: what they burn on their own side is felt as well, so that the ratio is an upper bound.
-//! With `--aside` they take only what nobody else wants of the cores, which is nearer to attackers on
-//! machines of their own.
+//! disks have their moods, in one run on one machine. Attackers are a process of their own that takes
+//! of the cores only what nobody else wants, as near to attackers on machines of their own as one
+//! machine comes. With `--beside` they compete for the cores: what they burn on their own side is felt
+//! as well.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -47,9 +47,9 @@ pub(crate) struct Words {
     /// 慢握手的连接数 / Connections of slow handshakes.
     #[arg(long, default_value_t = 1_000)]
     slow: usize,
-    /// 攻击方只用别人不用的处理器时间 / Attackers take of the cores only what nobody else wants.
+    /// 攻击方与别人争用处理器 / Attackers compete for the cores.
     #[arg(long)]
-    aside: bool,
+    beside: bool,
     /// 只用这几种攻击 / Only these attacks, by name.
     #[arg(long, value_delimiter = ',')]
     kinds: Vec<String>,
@@ -96,7 +96,7 @@ pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyho
     let mut told = Told::new();
     for round in 0..ROUNDS {
         quiet.add(timed(&near, &far, hub, lasting, &format!("平时{round}-")).await?);
-        let attackers = attackers::start(&order, words.aside)?;
+        let attackers = attackers::start(&order, !words.beside)?;
         attacked.add(timed(&near, &far, hub, lasting, &format!("攻击中{round}-")).await?);
         for (name, done) in block_in_place(|| attackers::told(attackers))? {
             told.entry(name).or_default().add(&done);

@@ -72,7 +72,7 @@ pub(crate) fn start(order: &Order, aside: bool) -> anyhow::Result<Child> {
         command.args(["--idle", "0"]).arg(&me);
     }
     command.arg("attackers").arg(serde_json::to_string(order)?).stdout(Stdio::piped());
-    command.spawn().context("attackers do not start; --aside needs the program chrt of util-linux")
+    command.spawn().context("attackers do not start; without --beside they need chrt of util-linux")
 }
 
 /// Waits for their end, and what they did.
