@@ -424,6 +424,19 @@ mod tests {
     }
 
     #[test]
+    fn one_thread_lands_all_batches() {
+        let (mut state, (say, said)) = (State::default(), channel());
+        for _ in 0..2 {
+            let say = say.clone();
+            let work = Box::new(move || say.send(thread::current().id()).expect("is heard"));
+            state.thread().expect("begins").send(work).expect("works");
+        }
+        drop(say);
+        let ids: Vec<_> = said.iter().collect();
+        assert!(matches!(ids[..], [first, second] if first == second), "{ids:?}");
+    }
+
+    #[test]
     fn reads_during_a_landing_give_old_rows_or_new_ones_and_never_a_mixture() {
         let home = tempfile::tempdir().expect("temporary directory");
         let mut views = opened(home.path());
