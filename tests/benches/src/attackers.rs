@@ -1,7 +1,7 @@
 //! Attackers in a process of their own, as if on other machines.
 //!
-//! As threads of the desks' process they would hold what the desks wait for, the tables of its
-//! memory and of its files, and the desks would be slow for a reason that no hub has.
+//! As threads of the desks' process they cannot step aside: stopped in the midst of something, they
+//! slowed the desks more than at full speed, for a reason that no hub has.
 
 use std::collections::BTreeMap;
 use std::env;
