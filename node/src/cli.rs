@@ -82,6 +82,9 @@ pub(crate) enum Command {
         /// 查看个人信息的理由，会记入查阅记录 | Why personal fields are needed; it is put on record
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
+        /// 有变化就再显示一次，不显示个人信息，按 Ctrl-C 结束 | Again whenever it changes, without personal fields; Ctrl-C ends it
+        #[arg(long, conflicts_with = "reason")]
+        follow: bool,
     },
     /// 查找：房号、姓名、电话尾号、事项 | Finds by room, name, phone, matter
     Find {

@@ -50,7 +50,10 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::List { kind, state, max, after } => {
             Ask::List { kind, state, community: None, after, max, whole: false }
         }
-        Command::Show { entry, reason } => Ask::Show { community: None, entry, reason },
+        Command::Show { entry, follow: true, .. } => return terminal.follow(None, &entry),
+        Command::Show { entry, reason, follow: false } => {
+            Ask::Show { community: None, entry, reason }
+        }
         Command::Find { words, max } => Ask::Find { text: words.join(" "), max },
         Command::Conflicts => Ask::Conflicts { max: LISTED_MAX },
         Command::Refusals { command } => return terminal.refusals(command),

@@ -84,6 +84,18 @@ pub enum Ask {
         #[serde(default)]
         reason: Option<String>,
     },
+    /// One entry as `Show` gives it without a reason, once it is not as it was seen; after half a
+    /// minute as it is.
+    Follow {
+        /// Whose entry; a node means its own.
+        #[serde(default)]
+        community: Option<CommunityId>,
+        /// The entry.
+        entry: EntryId,
+        /// The digest it was seen with; without one the answer comes at once.
+        #[serde(default)]
+        seen: Option<String>,
+    },
     /// A page of a ledger, in id order.
     List {
         /// The kind.
@@ -365,7 +377,7 @@ pub enum Answer {
         /// Records refused, by their place in the request, with the reason.
         refused: Vec<(usize, Trouble)>,
     },
-    /// To `Show`.
+    /// To `Show` and `Follow`.
     Entry(Box<EntryView>),
     /// To `List` and `Find`.
     Entries {

@@ -5,6 +5,7 @@
 //! it through [`Holdings`].
 
 mod admit;
+mod followed;
 mod holdings;
 mod keys;
 mod lives;
@@ -88,6 +89,8 @@ pub struct Books<D: Disk, V: Views> {
     unread: BTreeSet<(Space, EntryId)>,
     /// Entries about machines and their keys that changed; of a node only.
     member_news: BTreeSet<EntryId>,
+    /// Entries that somebody follows.
+    followed: followed::Followed,
     /// When records were stored, about; of a desk only.
     marks: marks::Marks,
     /// Machines whose certificate was revoked.
@@ -158,6 +161,7 @@ impl<D: Disk, V: Views> Books<D, V> {
             views_failed: false,
             unread: BTreeSet::new(),
             member_news: BTreeSet::new(),
+            followed: followed::Followed::default(),
             marks: marks::Marks::default(),
             revoked: revoked::Revoked::by(authority),
             troubles: Vec::new(),
@@ -253,6 +257,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         }
         self.keep_revoked();
         self.store.commit()?;
+        self.followed.wrote = false;
         self.read_again();
         Ok(())
     }
@@ -371,6 +376,8 @@ impl<D: Disk, V: Views> Books<D, V> {
         let book = self.spaces.get_mut(space).expect("inserted above");
         book.head = book.head.after(&hash);
         book.shelf.mark(entry);
+        self.followed.wrote |= origin == 0;
+        self.stir(space, entry);
         Ok(seq)
     }
 
@@ -387,6 +394,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         if let Some(book) = self.spaces.get_mut(space) {
             book.shelf.mark(entry);
         }
+        self.stir(space, entry);
         self.note_member_news(space, entry);
         let keys = change.ops.iter().map(|op| op.key.clone());
         self.touched.entry((space.clone(), entry.clone())).or_default().extend(keys);

@@ -7,6 +7,7 @@
 
 mod clock;
 mod files;
+mod followers;
 mod keys;
 mod open;
 mod room;
@@ -43,6 +44,7 @@ use crate::limits::{
 use crate::link::LinkEvent;
 use crate::site::{Audited, Site};
 use crate::wire;
+use followers::Followers;
 use wires::{Overflow, Wires};
 
 /// Speaks to a running daemon; clones speak to the same one.
@@ -113,9 +115,9 @@ where
     // A runtime of its own, for waiting only: the thread sleeps until a link or a person wakes it.
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     thread::Builder::new().name("machine".into()).spawn(move || {
-        let (wires, audits) = (Wires::default(), Vec::new());
+        let (wires, audits, followers) = (Wires::default(), Vec::new(), Followers::default());
         let shut_out = shut_out_in;
-        let machine = Machine { site, wires, events, calls, keys, audits, shut_out };
+        let machine = Machine { site, wires, events, calls, keys, audits, followers, shut_out };
         let run = std::panic::AssertUnwindSafe(|| waiting.block_on(machine.run()));
         let outcome = std::panic::catch_unwind(run).unwrap_or(Err(DaemonError::Panicked));
         // Nobody waits any more when the process leaves in another way.
@@ -193,6 +195,7 @@ struct Machine<D: Disk, V: Views> {
     keys: Option<Keys>,
     /// Who waits for the audit that is under way.
     audits: Vec<oneshot::Sender<Answer>>,
+    followers: Followers,
     shut_out: watch::Sender<BTreeSet<PeerName>>,
 }
 
@@ -276,7 +279,11 @@ impl<D: Disk, V: Views> Machine<D, V> {
         }
         if tick_due {
             self.site.tick();
+            for gone in self.followers.take_gone() {
+                self.site.unfollow_entry(gone);
+            }
         }
+        self.followers.tell(self.site.tell_followers(false));
         let effects = self.site.end_turn()?;
         for effect in effects {
             self.carry_out(effect);
@@ -288,6 +295,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
         for reply in owed.peers {
             let _ = reply.send(self.peers());
         }
+        self.followers.tell(self.site.tell_followers(true));
         self.after_turn();
         Ok(owed.stop)
     }
@@ -300,6 +308,16 @@ impl<D: Disk, V: Views> Machine<D, V> {
                 self.site.begin_audit();
                 self.audits.push(reply);
                 0
+            }
+            Input::Call(Call::Ask { ask, reply }) if matches!(*ask, Ask::Follow { .. }) => {
+                if let Ask::Follow { community, entry, seen } = *ask {
+                    let follower = self.followers.next();
+                    match self.site.follow_entry(follower, community, entry, seen) {
+                        Some(answer) => owed.answers.push((reply, answer)),
+                        None => self.followers.wait(follower, reply),
+                    }
+                }
+                TURN_RECORD_BYTES
             }
             Input::Call(Call::Ask { ask, reply }) => {
                 let bytes = match &*ask {

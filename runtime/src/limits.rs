@@ -187,6 +187,11 @@ pub const TURN_RECORD_BYTES: usize = 4 * 1024;
 pub const TICK: Duration = Duration::from_secs(1);
 /// Calls of people's programs that wait for a machine's turn; more wait outside.
 pub const CALLS_MAX: usize = 256;
+/// People's programs that follow entries at once: several on each of an office's screens.
+pub const FOLLOWERS_MAX: usize = 256;
+/// Milliseconds after which a follower is shown the entry whatever it is, so that neither end waits
+/// for one that has gone.
+pub const FOLLOW_MILLIS_MAX: u64 = 30_000;
 /// Frames that wait on one link whose peer does not read; beyond it the link is let go. Windows
 /// keep an honest peer's far below, but for a repair of some million changes: 38 MB of hashes.
 pub const LINK_BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;

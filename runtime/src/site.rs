@@ -13,6 +13,7 @@ mod devices;
 mod entries;
 mod erasures;
 mod figures;
+mod follow;
 mod lives;
 mod members;
 mod packs;
@@ -113,6 +114,7 @@ pub struct Site<D: Disk, V: Views> {
     /// When each peer was last heard, in milliseconds since 1970.
     heard: BTreeMap<PeerName, u64>,
     effects: Vec<Effect>,
+    followers: follow::Followers,
     codes: devices::Codes,
     /// When the views last stood for the whole journal, in milliseconds since 1970.
     checkpointed_at: u64,
@@ -163,6 +165,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             peers: BTreeMap::new(),
             heard: BTreeMap::new(),
             effects: Vec::new(),
+            followers: follow::Followers::new(),
             codes: devices::Codes::default(),
             checkpointed_at: now_millis,
             scrubbed_at: 0,

@@ -27,6 +27,7 @@ use std::process::ExitCode;
 pub use backup::BackupFlags;
 pub use flags::{Common, FigureFlags, at_most_a_page, parse};
 pub use lang::Lang;
+use linli_domain::id::{CommunityId, EntryId};
 pub use progress::{Progress, waiting};
 pub use refusals::RefusalsCommand;
 use tracing_subscriber::EnvFilter;
@@ -108,6 +109,32 @@ impl Terminal {
         ))
     }
 
+    /// Shows an entry, and again each time it has changed, until the daemon ends or a person stops it.
+    pub fn follow(&self, community: Option<&CommunityId>, entry: &EntryId) -> Result<(), Trouble> {
+        let daemon = self.daemon()?;
+        let what =
+            self.lang.pick("等待变化，按 Ctrl-C 结束", "waiting for a change; Ctrl-C ends it");
+        let mut seen = None;
+        loop {
+            let (community, entry) = (community.cloned(), entry.clone());
+            let ask = Ask::Follow { community, entry, seen: seen.clone() };
+            let answer = match waiting(what, || daemon.ask(&ask)) {
+                Ok(Answer::Trouble(trouble)) => return Err(trouble),
+                Ok(answer) => answer,
+                Err(error) => return Err(error.trouble(self.program)),
+            };
+            let Answer::Entry(view) = &answer else { return self.show(&answer) };
+            if seen.as_ref() == Some(&view.digest) {
+                continue;
+            }
+            let apart = if seen.is_some() && !self.json { "\n" } else { "" };
+            if !write(&format!("{apart}{}", self.text(&answer)))? {
+                return Ok(());
+            }
+            seen = Some(view.digest.clone());
+        }
+    }
+
     /// Shows the definition of a kind: what fields a form of it has, and which steps it knows.
     pub fn show_kind(&self, kind: &str) -> Result<(), Trouble> {
         // Without a daemon the program's own definitions are shown.
@@ -118,24 +145,19 @@ impl Terminal {
 
     /// Shows an answer: as a person reads it, or as one line of JSON.
     pub fn show(&self, answer: &Answer) -> Result<(), Trouble> {
-        let text = if self.json {
-            format!("{}\n", json(answer))
-        } else {
-            render::answer(answer, self.lang, columns())
-        };
-        self.print(&text)
+        self.print(&self.text(answer))
     }
 
     /// Prints text; who closed the pipe wants no more.
     pub fn print(&self, text: &str) -> Result<(), Trouble> {
-        let mut out = std::io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Trouble {
-                code: "output".into(),
-                zh: format!("输出写不出去：{error}"),
-                en: format!("The output cannot be written: {error}."),
-            }),
-            _ => Ok(()),
+        write(text).map(|_| ())
+    }
+
+    fn text(&self, answer: &Answer) -> String {
+        if self.json {
+            format!("{}\n", json(answer))
+        } else {
+            render::answer(answer, self.lang, columns())
         }
     }
 
@@ -181,6 +203,20 @@ pub fn data_dir(given: Option<&Path>, what: &str) -> PathBuf {
         .or_else(|| set("HOME").map(|home| home.join(".local").join("share")))
         .unwrap_or_default();
     home.join("linli").join(what)
+}
+
+/// Prints text; false if nobody reads it any more.
+fn write(text: &str) -> Result<bool, Trouble> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Trouble {
+            code: "output".into(),
+            zh: format!("输出写不出去：{error}"),
+            en: format!("The output cannot be written: {error}."),
+        }),
+    }
 }
 
 /// Figures are a list of objects, everything else is the answer itself.

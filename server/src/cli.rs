@@ -62,6 +62,9 @@ pub(crate) enum Command {
         /// 记录 | The entry
         #[arg(value_name = "KIND/ID", value_parser = EntryId::parse)]
         entry: EntryId,
+        /// 有变化就再显示一次，按 Ctrl-C 结束 | Again whenever it changes; Ctrl-C ends it
+        #[arg(long)]
+        follow: bool,
     },
     /// 向社区的记录派件或批注 | Writes a step or a note into a community's entry
     Dispatch(DispatchFlags),

@@ -48,7 +48,10 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Entries { kind: Some(kind), community, state, max, after } => {
             Ask::List { kind, state, community, after, max, whole: false }
         }
-        Command::Show { community, entry } => {
+        Command::Show { community, entry, follow: true } => {
+            return terminal.follow(Some(&community), &entry);
+        }
+        Command::Show { community, entry, follow: false } => {
             Ask::Show { community: Some(community), entry, reason: None }
         }
         Command::Invite { community, hours } => Ask::Invite { community, hours },

@@ -199,6 +199,9 @@ pub struct EntryView {
     /// Its personal fields were destroyed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub erased: bool,
+    /// The digest of its changes, where one entry was asked for: equal means nothing has changed.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub digest: String,
 }
 
 /// An entry whose personal fields were destroyed.

@@ -176,6 +176,7 @@ impl<D: Disk, V: Views> Books<D, V> {
     fn erase(&mut self, space: &Space, entry: &EntryId) {
         let place = DocumentPlace::of(space, entry);
         self.store.keys_mut().erase(place);
+        self.stir(space, entry);
         let half = self.half_mut(space, entry);
         if half.is_forgotten() {
             return;

@@ -144,8 +144,9 @@ async fn what_waits_for_a_peer_that_reads_nothing_is_bounded() {
     let (links, events) = Links::new();
     let (_calls_in, calls) = mpsc::channel(1);
     let (site, wires) = (site(MemoryDisk::new()), Wires::default());
-    let (audits, shut_out) = (Vec::new(), watch::Sender::default());
-    let mut machine = Machine { site, wires, events, calls, keys: None, audits, shut_out };
+    let (audits, followers) = (Vec::new(), Followers::default());
+    let (keys, shut_out) = (None, watch::Sender::default());
+    let mut machine = Machine { site, wires, events, calls, keys, audits, followers, shut_out };
     // Twice as much as a window holds.
     for page in 0..4 {
         let record = |nth: usize| RecordForm {
@@ -201,4 +202,35 @@ async fn a_stop_ends_in_good_order() {
     assert!(matches!(ended.await, Ok(Ok(()))));
     let (_links, handle, _ended) = start(disk);
     assert_eq!(titles(&handle).await, ["灯"]);
+}
+
+#[tokio::test]
+async fn who_follows_an_entry_is_told_of_each_change_and_of_the_end() {
+    let (_links, handle, ended) = start(MemoryDisk::new());
+    let Answer::Written { entry, .. } = handle.ask(add("灯")).await else { panic!("written") };
+    let follow = |seen: Option<String>| {
+        let (handle, entry) = (handle.clone(), entry.clone());
+        let ask = Ask::Follow { community: None, entry, seen };
+        tokio::spawn(async move { handle.ask(ask).await })
+    };
+    let Answer::Entry(first) = follow(None).await.unwrap() else { panic!("an entry") };
+    let mut seen = first.digest;
+    for title in ["灯又坏了", "修好了"] {
+        let told = follow(Some(seen.clone()));
+        let fields = BTreeMap::from([("title".to_owned(), json!(title))]);
+        let edit = Ask::Edit { community: None, entry: entry.clone(), fields };
+        assert!(matches!(handle.ask(edit).await, Answer::Written { .. }));
+        let Answer::Entry(shown) = told.await.unwrap() else { panic!("an entry") };
+        assert_eq!(shown.fields["title"], title);
+        assert_ne!(shown.digest, seen);
+        seen = shown.digest;
+    }
+    let nobody = follow(Some(seen.clone()));
+    nobody.abort();
+    let waits = follow(Some(seen));
+    // Behind it in the queue: the stop finds it waiting, or keeps it from beginning.
+    handle.stop().await;
+    let Answer::Trouble(trouble) = waits.await.unwrap() else { panic!("a trouble") };
+    assert_eq!(trouble.code, "stopping");
+    assert!(matches!(ended.await, Ok(Ok(()))));
 }

@@ -42,6 +42,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             }
             Ask::Import { records, dry_run } => self.import(&records, dry_run),
             Ask::Show { community, entry, reason } => self.show(community, &entry, reason),
+            Ask::Follow { community, entry, .. } => self.show(community, &entry, None),
             Ask::List { kind, state, community, after, max, whole } => {
                 if self.registry.kind(&kind).is_none() {
                     return Err(EditError::unknown_kind(&self.registry, &kind).trouble());
@@ -142,7 +143,7 @@ impl<D: Disk, V: Views> Site<D, V> {
         Ok(Answer::Imported { added, changed, unchanged, refused })
     }
 
-    fn show(
+    pub(super) fn show(
         &mut self,
         community: Option<CommunityId>,
         id: &EntryId,
@@ -163,7 +164,9 @@ impl<D: Disk, V: Views> Site<D, V> {
             }
             None => Sight::Masked,
         };
-        Ok(Answer::Entry(Box::new(self.view(&community, id, &entry, sight))))
+        let digest = self.books.entry_digest(&community, id);
+        let view = self.view(&community, id, &entry, sight);
+        Ok(Answer::Entry(Box::new(EntryView { digest, ..view })))
     }
 
     /// Each look-up of personal fields is an entry of its own (L25).

@@ -258,6 +258,7 @@ impl<D: Disk, V: Views> Site<D, V> {
                 .map(|odd| format!("{}: {}", odd.key, odd.what))
                 .collect(),
             erased: self.books.is_erased(&Space::Sealed(community.clone()), id),
+            digest: String::new(),
         }
     }
 }

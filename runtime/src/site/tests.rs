@@ -6,6 +6,7 @@ mod bundles;
 mod closings;
 mod erasures;
 mod figures;
+mod follow;
 mod found;
 mod lives;
 mod members;

@@ -326,6 +326,7 @@ mod tests {
             next: vec!["dispatch".into()],
             oddities: Vec::new(),
             erased: false,
+            digest: String::new(),
         }
     }
 
