@@ -25,6 +25,7 @@ use crate::medium::{SimDisk, SimViews};
 use crate::plan::MachinePlan;
 use crate::planted::Planted;
 use crate::truth::MachineNo;
+use crate::world::Open;
 
 /// True time when every world begins: 2026-01-01.
 const BEGINS_MS: i64 = 1_767_225_600_000;
@@ -70,6 +71,8 @@ pub(crate) struct Machine {
     pub(crate) showing: Vec<Shown>,
     /// Steps that its people have seen.
     pub(crate) shown: BTreeMap<(CommunityId, EntryId), BTreeSet<String>>,
+    /// What its person has open on the screen.
+    pub(crate) open: Option<Open>,
     /// Something in its journal is not what was written.
     pub(crate) rotten: bool,
     /// Something of it was damaged, or set back, once.
@@ -198,6 +201,7 @@ impl Machine {
             again: None,
             showing: Vec::new(),
             shown: BTreeMap::new(),
+            open: None,
             rotten: false,
             damaged: false,
             tail_cut: false,
@@ -239,6 +243,7 @@ impl Machine {
             again: None,
             showing: Vec::new(),
             shown: BTreeMap::new(),
+            open: None,
             backups: Vec::new(),
             life: 0,
             seen: BTreeMap::new(),
@@ -342,6 +347,7 @@ impl Machine {
         self.site = None;
         self.inbox.clear();
         self.showing.clear();
+        self.open = None;
         self.doom = None;
     }
 

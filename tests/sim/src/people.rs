@@ -19,6 +19,7 @@ use serde_json::Value as Json;
 use crate::chance::Chance;
 use crate::checkers::{CANARY, Checker, Violation};
 use crate::machine::{Machine, SimSite};
+use crate::world::Open;
 
 /// What the street office may do with an entry of a community.
 const STREET_ACTIONS: [&str; 4] = ["dispatch", "dispatch_note", "street_reply", "arrive"];
@@ -375,6 +376,7 @@ fn show(at: &mut Machine, community: Option<&CommunityId>, entry: &EntryId) -> O
         Answer::Entry(view) => {
             let community = view.community.clone().or_else(|| at.name.community.clone())?;
             let steps = view.steps.iter().map(|step| step.id.clone()).collect();
+            at.open = Some(Open::of(community.clone(), &view));
             at.showing.push(((community, view.entry.clone()), steps));
             Some(*view)
         }

@@ -132,11 +132,15 @@ pub enum Planted {
     LastComeNeverServed,
     /// Each time a small file is replaced, what it was is left beside it.
     OldFilesLeft,
+    /// Who follows an entry is shown what was written here before the commit.
+    ShownTooEarly,
+    /// Who follows an entry is not shown what came from peers.
+    ScreensForgotten,
 }
 
 impl Planted {
     /// All of them, with the names they are asked for by.
-    pub const ALL: [(Self, &'static str); 63] = [
+    pub const ALL: [(Self, &'static str); 65] = [
         (Self::AckBeforeCommit, "ack-before-commit"),
         (Self::FramesBeforeCommit, "frames-before-commit"),
         (Self::CommitErrorIgnored, "commit-error-ignored"),
@@ -200,6 +204,8 @@ impl Planted {
         (Self::OldRowsRead, "old-rows-read"),
         (Self::LastComeNeverServed, "last-come-never-served"),
         (Self::OldFilesLeft, "old-files-left"),
+        (Self::ShownTooEarly, "shown-too-early"),
+        (Self::ScreensForgotten, "screens-forgotten"),
     ];
 
     /// The name it is asked for by.

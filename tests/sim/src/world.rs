@@ -6,6 +6,7 @@ mod apart;
 mod careless;
 mod damage;
 mod faults;
+mod follow;
 mod herd;
 mod links;
 mod lives;
@@ -23,6 +24,7 @@ use linli_store::CrashKeep;
 
 pub(crate) use apart::again;
 use damage::Found;
+pub(crate) use follow::Open;
 
 use crate::chance::Chance;
 use crate::checkers::{Checker, Violation};

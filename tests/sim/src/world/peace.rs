@@ -145,6 +145,7 @@ impl World {
         // Long enough for everybody to write its views anew after the last erasure.
         self.now_ms += SCRUB_EVERY_MILLIS;
         self.finish_work()?;
+        self.screens_are_up_to_date()?;
         settled::all(self)?;
         settled::copies_are_known(self)?;
         for _ in 0..2 {

@@ -75,6 +75,7 @@ impl World {
         if self.planted == Some(Planted::AckBeforeCommit) {
             self.release_answers(machine, &mut owed)?;
         }
+        self.show_before_commit(machine)?;
         let doom = self.take_doom(machine, again.is_some());
         if doom == Some(Doom::BeforeCommit) {
             self.trace.count("crashes before a commit");
@@ -115,6 +116,7 @@ impl World {
         self.release_answers(machine, &mut owed)?;
         self.release_carried(machine, &mut owed)?;
         self.release_effects(machine, effects, owed)?;
+        self.show_after_commit(machine);
         self.after_turn(machine)
     }
 
