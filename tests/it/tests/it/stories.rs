@@ -13,6 +13,7 @@ mod discovery;
 mod disks;
 mod duty_turn;
 mod erasure;
+mod follow;
 mod kill_cycles;
 mod members;
 mod mishaps;
