@@ -16,8 +16,7 @@ use linli_demo::office::{Programs, Street};
 use tokio::task::block_in_place;
 
 use crate::attackers::{self, Order, Ordered, Told};
-use crate::desk::{Desk, seat};
-use crate::forms;
+use crate::desk::{Desk, edit_live, seat};
 use crate::process::{cpu_seconds, peak_megabytes};
 use crate::street::quantile;
 
@@ -146,7 +145,7 @@ async fn alone(street: &Street) -> anyhow::Result<()> {
     }
 }
 
-/// Edits at one desk until the other has them, one after the other.
+/// Edits at one desk until the other shows them, one after the other.
 async fn timed(
     near: &Desk,
     far: &Desk,
@@ -160,12 +159,7 @@ async fn timed(
     while began.elapsed() < lasting {
         let nth = times.len();
         let number = nth * 7_919 % ENTRIES;
-        let (entry, text) = (forms::entry(number), format!("{word}{nth}"));
-        let edit = Instant::now();
-        near.ask(forms::edit(number, &text)).await?;
-        let there = async |far: &Desk| Ok(far.field(&entry, forms::EDITED).await? == text);
-        far.until("the edit is seen", there).await?;
-        times.push(edit.elapsed().as_secs_f64() * 1e3);
+        times.push(edit_live(near, far, number, &format!("{word}{nth}")).await?.shown);
         tokio::time::sleep(EDIT_EVERY).await;
     }
     Ok(Timed { times, cpu_s: cpu_seconds(hub)? - cpu })

@@ -23,6 +23,8 @@ use linli_runtime::site::{Opening, Standing};
 use linli_runtime::tls::{Clock, Expect, Traffic};
 use tokio::sync::{mpsc, watch};
 
+use crate::forms;
+
 /// Longer than any of what is measured may take.
 const WAIT_MAX: Duration = Duration::from_secs(180);
 /// Something may change without a word from the link: looked at again after this long.
@@ -128,7 +130,7 @@ impl Desk {
 
     /// Imports entries by number.
     pub(crate) async fn import(&self, from: usize, to: usize) -> anyhow::Result<()> {
-        for ask in crate::forms::imports(from, to) {
+        for ask in forms::imports(from, to) {
             match self.ask(ask).await? {
                 Answer::Imported { refused, .. } if refused.is_empty() => {}
                 other => bail!("an import answered {other:?}"),
@@ -164,6 +166,15 @@ impl Desk {
         }
     }
 
+    /// The digest of an entry as a reader at this desk sees it.
+    pub(crate) async fn seen(&self, entry: &EntryId) -> anyhow::Result<String> {
+        let ask = Ask::Show { community: None, entry: entry.clone(), reason: None };
+        match self.ask(ask).await? {
+            Answer::Entry(view) => Ok(view.digest),
+            other => bail!("a look answered {other:?}"),
+        }
+    }
+
     /// Looks at once and whenever the link brought something, until it is so.
     ///
     /// What came is with the machine when it is counted, but questions go first within a turn: the
@@ -186,6 +197,49 @@ impl Desk {
             }
         }
     }
+}
+
+/// Edits one entry at `near` while somebody has it open at `far`, and looks afterwards whether it is
+/// there to stay.
+pub(crate) async fn edit_live(
+    near: &Desk,
+    far: &Desk,
+    number: usize,
+    text: &str,
+) -> anyhow::Result<Lived> {
+    let entry = forms::entry(number);
+    let seen = Some(far.seen(&entry).await?);
+    let began = Instant::now();
+    let written = async {
+        near.ask(forms::edit(number, text)).await?;
+        anyhow::Ok(began.elapsed())
+    };
+    let arrived = async {
+        let follow = Ask::Follow { community: None, entry: entry.clone(), seen };
+        let Answer::Entry(told) = far.ask(follow).await? else {
+            bail!("nobody is told of {entry}")
+        };
+        let shown = began.elapsed();
+        let title = told.fields.get(forms::EDITED).and_then(|json| json.as_str());
+        ensure!(title == Some(text), "who follows {entry} was told {title:?}");
+        // An ordinary look is answered once all that it shows is on the disk.
+        ensure!(far.field(&entry, forms::EDITED).await? == text, "{entry} went back");
+        anyhow::Ok((shown, began.elapsed()))
+    };
+    let (own, (shown, held)) = tokio::try_join!(written, arrived)?;
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    Ok(Lived { own: millis(own), shown: millis(shown), held: millis(held) })
+}
+
+/// How long a live edit took, in milliseconds.
+#[derive(Debug)]
+pub(crate) struct Lived {
+    /// Until it was durable at its own desk.
+    pub(crate) own: f64,
+    /// Until the other desk showed it.
+    pub(crate) shown: f64,
+    /// Until it was durable there as well.
+    pub(crate) held: f64,
 }
 
 /// Trouble is an error.

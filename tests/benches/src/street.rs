@@ -12,7 +12,7 @@ use linli_runtime::ask::{Answer, Ask, FigureQuery};
 use tokio::task::{JoinSet, block_in_place};
 
 use crate::counter;
-use crate::desk::{Desk, answered};
+use crate::desk::{Desk, answered, edit_live};
 use crate::forms;
 use crate::process::{cpu_at_rest, cpu_seconds, cpu_settled, peak_megabytes};
 use crate::table::Measured;
@@ -180,28 +180,18 @@ impl Office {
     async fn live(&mut self, measured: &mut Measured) -> anyhow::Result<()> {
         // An ordinary day: what the new desk still has to count is not part of it.
         self.settle().await?;
-        let (mut seen, mut own) = (Vec::new(), Vec::new());
+        let (mut seen, mut held, mut own) = (Vec::new(), Vec::new(), Vec::new());
         for nth in 0..LIVE_EDITS {
             // A prime stride: entries far apart, none twice in a row.
             let number = nth * 7_919 % self.entries;
-            let text = format!("现场{nth}");
-            let entry = forms::entry(number);
-            let began = Instant::now();
-            let edit = async {
-                let answer = self.near.ask(forms::edit(number, &text)).await;
-                answer.map(|_| began.elapsed())
-            };
-            let arrival = async {
-                let there = async |far: &Desk| Ok(far.field(&entry, forms::EDITED).await? == text);
-                let come = self.far.until("the edit is seen", there).await;
-                come.map(|()| began.elapsed())
-            };
-            let (durable, arrived) = tokio::join!(edit, arrival);
-            own.push(durable?.as_secs_f64() * 1e3);
-            seen.push(arrived?.as_secs_f64() * 1e3);
+            let lived = edit_live(&self.near, &self.far, number, &format!("现场{nth}")).await?;
+            own.push(lived.own);
+            seen.push(lived.shown);
+            held.push(lived.held);
         }
         measured.add("W5.p50", quantile(&mut seen, 0.5));
         measured.add("W5.p99", quantile(&mut seen, 0.99));
+        measured.add("W5.held", quantile(&mut held, 0.5));
         measured.add("W5.own", quantile(&mut own, 0.5));
         Ok(())
     }

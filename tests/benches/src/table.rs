@@ -36,6 +36,7 @@ const LINES: &[Line] = &[
     ("W4.ms", "reconnect, 1 % changed", "ms", Some(10.0), Less),
     ("W5.p50", "live edit, desk to desk, p50", "ms", Some(1.1), Less),
     ("W5.p99", "  p99", "ms", Some(2.8), Less),
+    ("W5.held", "  until durable at the other desk too, p50", "ms", None, Less),
     ("W5.own", "  of it until durable at its own desk, p50", "ms", None, Less),
     ("W6.rate", "sustained edits until the other desk has them", "/s", Some(15_000.0), More),
     ("W6.own", "  durable at their own desk", "/s", None, More),
