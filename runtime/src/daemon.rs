@@ -12,6 +12,7 @@ mod keys;
 mod open;
 mod room;
 mod signal;
+mod troubles;
 mod wires;
 
 use std::collections::BTreeSet;
@@ -21,7 +22,6 @@ use std::time::Instant;
 use linli_domain::id::{CommunityId, PeerName, Role};
 use linli_replica::engine::OTHER_LIFE;
 use linli_replica::frame::Frame;
-use linli_replica::holdings::Whose;
 use linli_replica::{Effect, LinkId};
 use linli_store::disk::Disk;
 use linli_store::views::Views;
@@ -36,7 +36,7 @@ pub use room::look_for_room;
 pub use signal::{EXIT_JOURNAL, Ended, until_end};
 
 use crate::ask::{Answer, Ask, Trouble};
-use crate::books::{BooksTrouble, TakenToday, TurnError};
+use crate::books::{TakenToday, TurnError};
 use crate::enrol::Revocation;
 use crate::limits::{
     CALLS_MAX, QUIET_AFTER, TICK, TURN_BYTES_MAX, TURN_INPUTS_MAX, TURN_RECORD_BYTES,
@@ -451,46 +451,7 @@ impl<D: Disk, V: Views> Machine<D, V> {
         }
         self.site.keep_bounded();
         for trouble in self.site.take_troubles() {
-            match trouble {
-                BooksTrouble::Read(what) => tracing::error!(what, "the journal could not be read"),
-                BooksTrouble::View(what) => {
-                    tracing::warn!(what, "a view could not be written; the next start rebuilds it");
-                }
-                BooksTrouble::Pack(what) => {
-                    tracing::warn!(what, "a published pack is not in force");
-                }
-                BooksTrouble::Fork { entry, from } => {
-                    tracing::warn!(%entry, %from, "one machine's identity is used twice");
-                }
-                BooksTrouble::OtherLife { peer, whose: Whose::Ours } => tracing::warn!(
-                    %peer,
-                    "a peer has read what is not in this journal: another machine runs on a copy of \
-                     this disk, or an old copy was put back; if there are two, enrol one of them anew"
-                ),
-                BooksTrouble::OtherLife { peer, whose: Whose::Theirs } => tracing::warn!(
-                    %peer,
-                    "this is not the journal that was read before: two machines run on copies of one \
-                     disk, or an old copy was put back; if there are two, enrol one of them anew"
-                ),
-                BooksTrouble::NearQuota { from, bytes, bytes_per_day } => {
-                    tracing::info!(%from, bytes, bytes_per_day, "a machine nears its daily limit");
-                }
-                BooksTrouble::Room { free, min, short: true } => tracing::error!(
-                    free,
-                    min,
-                    "the disk is nearly full: nothing is taken until there is room again"
-                ),
-                BooksTrouble::Room { free, .. } => {
-                    tracing::info!(free, "there is room on the disk again: work goes on");
-                }
-                BooksTrouble::PutOff { from, bytes, bytes_per_day } => {
-                    tracing::warn!(
-                        %from, bytes, bytes_per_day,
-                        "a machine reached its daily limit and is put off until tomorrow; if what \
-                         it sends is meant, raise node_megabytes_per_day in hub.toml and restart"
-                    );
-                }
-            }
+            troubles::log(trouble);
         }
     }
 
