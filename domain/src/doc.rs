@@ -10,7 +10,7 @@ mod read;
 mod row;
 
 pub use judge::Difference;
-pub use read::{ENTRY_SET_SEPARATOR, STEP_PREFIX, entry_of, step_key, step_value};
+pub use read::{ENTRY_SET_SEPARATOR, STEP_PREFIX, entry_of, part_of, step_key, step_value};
 pub use row::RowError;
 
 use std::collections::BTreeMap;

@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 pub use self::measure::{By, Coverage, Figure, Query, QueryError, measure, share};
@@ -22,9 +23,10 @@ pub use self::period::{InvalidPeriod, Period, Unit};
 pub use self::rows::InvalidRow;
 pub use self::tally::{CellChange, Tally};
 
+use crate::doc::{Doc, part_of};
 use crate::entry::Entry;
 use crate::grid;
-use crate::id::CommunityId;
+use crate::id::{CommunityId, EntryId};
 use crate::pack::{About, Metric, Registry, Scope, Term};
 use crate::workflow::Progress;
 
@@ -141,6 +143,16 @@ impl FromIterator<(CellKey, Amount)> for Contributions {
     }
 }
 
+/// As much of an entry's open half as its figures are counted from: [`contributions`] and [`refresh`]
+/// give the same for it as for the whole entry.
+pub fn counted_part(registry: &Registry, id: &EntryId, open: &Doc) -> Entry {
+    let reads = registry.reads_of(id.kind());
+    let grid = registry.kind(id.kind()).map_or("", |kind| kind.grid.as_str());
+    part_of(id, open, |key| {
+        key == grid || key == QUALIFIER_FIELD || reads.is_some_and(|reads| reads.touched_by(key))
+    })
+}
+
 /// What an entry adds to the cells of all metrics that count its kind.
 ///
 /// `progress` is what [`Registry::progress`] says of the entry. An entry of an unknown kind adds
@@ -226,12 +238,12 @@ impl Place<'_> {
         cells: &mut Vec<(CellKey, Amount)>,
     ) {
         let Some(count) = metric.entry_count() else { return };
-        let mut own: BTreeMap<String, Amount> = BTreeMap::new();
+        let mut own = Periods::default();
         for term in &count.numerator {
             if let Some((date, value)) = answer(term, about)
                 && let Some(period) = count.grain.period_of(&date)
             {
-                let amount = own.entry(period.to_owned()).or_default();
+                let amount = own.amount(period);
                 amount.num = amount.num.wrapping_add(value);
             }
         }
@@ -239,11 +251,12 @@ impl Place<'_> {
             if let Some((date, value)) = answer(term, about)
                 && let Some(period) = count.grain.period_of(&date)
             {
-                let amount = own.entry(period.to_owned()).or_default();
+                let amount = own.amount(period);
                 amount.den = amount.den.wrapping_add(value);
             }
         }
-        own.retain(|_, amount| !amount.is_zero());
+        let mut own = own.0;
+        own.retain(|(_, amount)| !amount.is_zero());
         if own.is_empty() {
             return;
         }
@@ -254,14 +267,24 @@ impl Place<'_> {
             let key = CellKey {
                 metric: metric.clone(),
                 community: self.community.clone(),
-                slot: Slot {
-                    grid: self.grid.clone(),
-                    period: period.into(),
-                    category: category.clone(),
-                },
+                slot: Slot { grid: self.grid.clone(), period, category: category.clone() },
             };
             cells.push((key, self.mark.on(amount)));
         }
+    }
+}
+
+/// What one metric counts of one entry, by period: one or two, seldom more.
+#[derive(Default)]
+struct Periods(SmallVec<[(SmolStr, Amount); 2]>);
+
+impl Periods {
+    fn amount(&mut self, period: &str) -> &mut Amount {
+        let at = self.0.iter().position(|(known, _)| known == period).unwrap_or_else(|| {
+            self.0.push((SmolStr::new(period), Amount::default()));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
     }
 }
 

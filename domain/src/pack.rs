@@ -90,6 +90,8 @@ pub struct Registry {
     metrics: BTreeMap<String, Arc<Metric>>,
     /// Kind to the metrics that count its entries.
     counted: BTreeMap<String, Vec<Arc<Metric>>>,
+    /// Kind to what those metrics read of its entries.
+    read: BTreeMap<String, Reads>,
     /// Pack to its file's name and text, so that others can be put in its place.
     sources: BTreeMap<String, Arc<(String, String)>>,
     /// Whether metrics over personal fields were left out.
@@ -134,6 +136,7 @@ impl Registry {
             workflows: BTreeMap::new(),
             metrics: BTreeMap::new(),
             counted: BTreeMap::new(),
+            read: BTreeMap::new(),
             sources: BTreeMap::new(),
             open_only: false,
             root: Root::new(),
@@ -202,6 +205,12 @@ impl Registry {
     /// The metrics that count entries of a kind, by id.
     pub fn metrics_of(&self, kind: &str) -> impl Iterator<Item = &Metric> {
         self.counted.get(kind).into_iter().flatten().map(AsRef::as_ref)
+    }
+
+    /// What the metrics that count entries of a kind read of them, all together; `None` where no metric
+    /// counts them.
+    pub fn reads_of(&self, kind: &str) -> Option<&Reads> {
+        self.read.get(kind)
     }
 
     /// All workflows, by name.
@@ -395,10 +404,12 @@ impl Registry {
             .collect();
         self.workflows.retain(|name, _| used.contains(name.as_str()));
         self.counted.clear();
+        self.read.clear();
         for metric in self.metrics.values() {
             let Some(count) = metric.entry_count() else { continue };
             for kind in &count.kinds {
                 self.counted.entry(kind.clone()).or_default().push(Arc::clone(metric));
+                self.read.entry(kind.clone()).or_default().join(&count.reads);
             }
         }
         self

@@ -33,40 +33,57 @@ pub fn step_value(step: &Step, with_note: bool) -> Value {
 
 /// Joins an entry from its open half and, where this machine can read it, its sealed half.
 pub fn entry_of(id: &EntryId, open: Option<&Doc>, sealed: Option<&Doc>) -> Entry {
+    read(id, [open, sealed].into_iter().flatten(), |_| true)
+}
+
+/// As [`entry_of`] an open half, with the keys that are `wanted` and no others: for who asks about many
+/// entries and little of each.
+pub fn part_of(id: &EntryId, open: &Doc, wanted: impl Fn(&str) -> bool) -> Entry {
+    read(id, std::iter::once(open), wanted)
+}
+
+fn read<'d>(
+    id: &EntryId,
+    halves: impl Iterator<Item = &'d Doc>,
+    wanted: impl Fn(&str) -> bool,
+) -> Entry {
     let mut entry = Entry { id: Some(id.clone()), ..Entry::default() };
-    for doc in [open, sealed].into_iter().flatten() {
-        for (key, value) in doc.values() {
-            add(&mut entry, doc, key, value);
+    for doc in halves {
+        for (key, puts) in doc.keys.iter().filter(|(key, _)| wanted(key)) {
+            if let Some((_, value)) = puts.live.last() {
+                add(&mut entry, key, value);
+            }
+            if puts.live.len() > 1 && !key.contains([STEP_PREFIX, ENTRY_SET_SEPARATOR]) {
+                add_conflict(&mut entry, doc, key);
+            }
         }
     }
     entry.steps.sort_by(|left, right| left.id.cmp(&right.id));
     entry
 }
 
-fn add(entry: &mut Entry, doc: &Doc, key: &str, value: &Value) {
+fn add(entry: &mut Entry, key: &str, value: &Value) {
     if let Some(id) = key.strip_prefix(STEP_PREFIX) {
         add_step(entry, id, key, value);
-        return;
-    }
-    if let Some((set, item)) = key.split_once(ENTRY_SET_SEPARATOR) {
+    } else if let Some((set, item)) = key.split_once(ENTRY_SET_SEPARATOR) {
         if value.is_true() {
             entry.sets.entry(set.to_owned()).or_default().insert(item.to_owned());
         }
-        return;
-    }
-    let mut sides = doc.sides(key);
-    if sides.len() > 1 {
-        sides.pop();
-        let others: Vec<(String, Value)> =
-            sides.into_iter().map(|(op, value)| (op.actor.to_string(), value.clone())).collect();
-        if others.iter().any(|(_, other)| other != value) {
-            let chosen = value.clone();
-            entry.conflicts.push(FieldConflict { field: key.to_owned(), chosen, others });
-        }
-    }
-    if entry.fields.insert(key.to_owned(), value.clone()).is_some() {
+    } else if entry.fields.insert(key.to_owned(), value.clone()).is_some() {
         entry.oddities.push(Oddity { key: key.to_owned(), what: "in both halves" });
     }
+}
+
+/// Values that were written beside the one that is read.
+fn add_conflict(entry: &mut Entry, doc: &Doc, key: &str) {
+    let mut sides = doc.sides(key);
+    let Some((_, chosen)) = sides.pop() else { return };
+    if sides.iter().all(|(_, other)| *other == chosen) {
+        return;
+    }
+    let others = sides.into_iter().map(|(op, value)| (op.actor.to_string(), value.clone()));
+    let (field, chosen) = (key.to_owned(), chosen.clone());
+    entry.conflicts.push(FieldConflict { field, chosen, others: others.collect() });
 }
 
 fn add_step(entry: &mut Entry, id: &str, key: &str, value: &Value) {

@@ -451,3 +451,63 @@ proptest! {
         prop_assert!(tally.is_empty(), "taking everything out leaves nothing");
     }
 }
+
+/// A value of a field as forms, imports and careless programs write it.
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::from("grid/g1")),
+        Just(Value::from("2026-03-04")),
+        Just(Value::from("lighting")),
+        Just(Value::from(">=")),
+        Just(Value::from("")),
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        (-9_i64..9).prop_map(Value::Int),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_part_that_is_counted_counts_as_much_as_the_whole(
+        kind in any::<proptest::sample::Index>(),
+        fields in proptest::collection::vec(
+            (any::<proptest::sample::Index>(), any_value(), proptest::bool::weighted(0.1)), 0..12,
+        ),
+        acts in proptest::collection::vec((any::<proptest::sample::Index>(), 1_u8..31), 0..6),
+    ) {
+        let kinds: Vec<_> = packs().kinds().collect();
+        let kind = kinds[kind.index(kinds.len())];
+        let id = EntryId::new(&kind.name, "x1").unwrap();
+        let mut puts = BTreeMap::new();
+        for (field, value, item) in fields {
+            let mut names: Vec<&str> = kind.fields.iter().map(|field| field.name.as_str()).collect();
+            names.extend(["qualifier", "nobody_knows"]);
+            let name = names[field.index(names.len())];
+            let key = if item { format!("{name}:{name}") } else { name.to_owned() };
+            let value = if item { Value::Bool(true) } else { value };
+            puts.insert(key, Some(value));
+        }
+        if let Some(flow) = &kind.workflow {
+            let mut scratch = entry("issue/x1", &[]);
+            for (action, day) in acts {
+                let action = &flow.actions[action.index(flow.actions.len())].name;
+                let key = act(&mut scratch, action, &format!("2026-03-{day:02}"));
+                let step = scratch.steps.last().unwrap();
+                puts.insert(key, Some(crate::doc::step_value(step, true)));
+            }
+        }
+        let mut doc = Doc::new();
+        if let Some(change) = doc.edit(crate::id::ActorId([7; 16]), 0, puts.into_iter().collect()) {
+            doc.apply(&change);
+        }
+        let count = |entry: &Entry| {
+            contributions(packs(), &community("jinshan"), entry, &packs().progress(entry))
+        };
+        let whole = crate::doc::entry_of(&id, Some(&doc), None);
+        let part = counted_part(packs(), &id, &doc);
+        prop_assert!(part.fields.len() <= whole.fields.len());
+        prop_assert_eq!(count(&part), count(&whole));
+    }
+}

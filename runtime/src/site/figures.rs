@@ -9,7 +9,7 @@ use indexmap::IndexSet;
 use linli_domain::doc::{Doc, entry_of};
 use linli_domain::figure::{
     Amount, By, CellKey, Contributions, Coverage, Figure, InvalidPeriod, InvalidRow, Period, Query,
-    Tally, contributions, measure, refresh, share,
+    Tally, contributions, counted_part, measure, refresh, share,
 };
 use linli_domain::grid::Trees;
 use linli_domain::id::{CommunityId, EntryId, Role, Space};
@@ -330,7 +330,7 @@ fn measured(
     doc: &Doc,
     since: Option<(&Contributions, &BTreeSet<SmolStr>)>,
 ) -> Contributions {
-    let entry = entry_of(id, Some(doc), None);
+    let entry = counted_part(registry, id, doc);
     let progress = registry.progress(&entry);
     match since {
         Some((old, keys)) if !old.is_empty() => {
