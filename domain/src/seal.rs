@@ -31,8 +31,8 @@ pub use envelope::{
 };
 pub use keyed_id::keyed_id;
 pub use members::{
-    Act, BadStatement, DamagedList, KeyMark, Member, MemberRow, Members, NotSigned, Statement,
-    Taken, founding_statement, mark, open_key, recovery_name, wrap_key,
+    Act, BadStatement, DamagedList, KeyMark, Lacks, Member, MemberRow, Members, NotSigned,
+    Statement, Taken, founding_statement, mark, open_key, recovery_name, wrap_key,
 };
 pub use ring::{CommunityKey, DamagedRing, KEY_EPOCHS_MAX, KeyRing};
 

@@ -248,7 +248,15 @@ impl Members {
 
     /// Whether everything an act names lies in its past, and its epoch is the next one there.
     fn acts_on_its_past(&self, act: &Act, past: &Past) -> bool {
-        let Act::Remove { targets, mark, wraps } = act else { return true };
+        let marks = || self.marks().filter(|(at, _)| past.holds(*at)).map(|(_, mark)| mark);
+        let (targets, mark, wraps) = match act {
+            Act::Remove { targets, mark, wraps } => (targets, mark, wraps),
+            Act::Admit { without, .. } | Act::Recovery { without, .. } => {
+                let named: BTreeSet<KeyMark> = marks().collect();
+                return without.iter().all(|mark| named.contains(mark));
+            }
+            Act::Found { .. } => return true,
+        };
         let admission = |hash: &StatementHash| {
             let at = self.places.get(hash).filter(|at| past.holds(**at))?;
             self.list[*at].statement.admitted().map(|_| *at)
@@ -256,7 +264,6 @@ impl Members {
         let removable = |hash: &StatementHash| {
             admission(hash).is_some_and(|at| self.list[at].statement.member().is_some())
         };
-        let marks = || self.marks().filter(|(at, _)| past.holds(*at)).map(|(_, mark)| mark);
         let last = marks().map(|mark| mark.epoch).max().unwrap_or(0);
         targets.iter().all(removable)
             && wraps.iter().all(|(to, _)| admission(to).is_some())
@@ -357,7 +364,7 @@ impl Members {
     pub fn recovery(&self, keys: &MemberKeys) -> Option<(StatementHash, &[u8])> {
         self.admissions().filter(|at| self.is_live(*at)).find_map(|at| {
             match &self.list[at].statement.act {
-                Act::Recovery { keys: own, ring } if own == keys => {
+                Act::Recovery { keys: own, ring, .. } if own == keys => {
                     Some((self.list[at].statement.hash, ring.as_slice()))
                 }
                 _ => None,
@@ -466,30 +473,56 @@ impl Members {
         lacks.map(|(at, mark)| (mark, wrapped(at))).collect()
     }
 
-    /// Whether the statement at `named`, which names a key, gave it to the admission at `to`.
-    fn gave(&self, named: usize, to: usize) -> bool {
-        let node = &self.list[named];
-        // Who comes in is handed all there is, and who begins an epoch has its key.
-        if named == to || self.list[to].past.holds(named) {
+    /// Keys the list names and the ring lacks, by whether who began them is on the list.
+    pub fn lacks(&self, ring: &KeyRing) -> Lacks {
+        let held: BTreeSet<KeyMark> = ring.keys().map(|key| mark(&self.community, key)).collect();
+        let mut lacks = Lacks::default();
+        for (at, mark) in self.marks().filter(|(_, mark)| !held.contains(mark)) {
+            let by = self.places.get(&self.list[at].statement.by).copied().unwrap_or(0);
+            if self.is_live(by) {
+                lacks.awaited.insert(mark);
+            } else {
+                lacks.withheld.insert(mark);
+            }
+        }
+        lacks
+    }
+
+    /// Whether the admission at `to` was given a key: by the statement at `named`, which names it,
+    /// or by who let in.
+    fn gave(&self, (named, mark): (usize, KeyMark), to: usize) -> bool {
+        let (node, admitted) = (&self.list[named], &self.list[to]);
+        if named == to {
             return true;
         }
-        let hash = self.list[to].statement.hash;
+        if admitted.past.holds(named) {
+            // Who comes in is handed all that who lets in has.
+            return match &admitted.statement.act {
+                Act::Admit { without, .. } | Act::Recovery { without, .. } => {
+                    !without.contains(&mark)
+                }
+                Act::Found { .. } | Act::Remove { .. } => true,
+            };
+        }
+        let hash = admitted.statement.hash;
         match &node.statement.act {
             Act::Remove { wraps, .. } => {
+                // Who begins an epoch has its key.
                 node.statement.by == hash || wraps.iter().any(|(own, _)| *own == hash)
             }
             _ => false,
         }
     }
 
-    /// Who is in force and was not given a key, since it came in while the epoch began.
+    /// Who is in force and was not given a key: it came in while the epoch began, or by somebody
+    /// who lacked the key.
     pub fn in_need(&self) -> Vec<(StatementHash, MemberKeys, KeyMark)> {
         let live: Vec<usize> = self.admissions().filter(|at| self.is_live(*at)).collect();
         let mut needs = Vec::new();
         for (named, mark) in self.marks() {
             for at in &live {
                 let statement = &self.list[*at].statement;
-                if !self.gave(named, *at)
+                if !self.gave((named, mark), *at)
                     && let Some(keys) = statement.admitted()
                 {
                     needs.push((statement.hash, *keys, mark));
@@ -505,7 +538,24 @@ impl Members {
         let gone: Vec<usize> = self.admissions().filter(|at| !self.is_live(*at)).collect();
         self.marks()
             .filter(|(_, mark)| *mark == newest)
-            .any(|(named, _)| gone.iter().any(|at| self.gave(named, *at)))
+            .any(|named| gone.iter().any(|at| self.gave(named, *at)))
+    }
+}
+
+/// Keys that a list names and a ring lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lacks {
+    /// Begun by who is on the list: they are on their way.
+    pub awaited: BTreeSet<KeyMark>,
+    /// Begun by who is on it no more: they come if anybody who stays was given them, and a thief
+    /// gives them to nobody.
+    pub withheld: BTreeSet<KeyMark>,
+}
+
+impl Lacks {
+    /// Both.
+    pub fn all(self) -> BTreeSet<KeyMark> {
+        self.awaited.into_iter().chain(self.withheld).collect()
     }
 }
 

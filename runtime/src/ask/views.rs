@@ -148,6 +148,9 @@ pub struct ListView {
     pub ring_refused: bool,
     /// Keys of the community that this machine was not given yet.
     pub lacking: u64,
+    /// Keys begun by a machine that is gone, which this one was not given.
+    #[serde(default)]
+    pub withheld: u64,
     /// The day the recovery sheets in force were printed, local.
     pub recovery_printed: Option<String>,
 }

@@ -189,8 +189,9 @@ impl<D: Disk, V: Views> Site<D, V> {
                 en: format!("`{name}` runs a release too old for the list. Update it first."),
             });
         };
-        let own = list.admission(&device.keys()).ok_or_else(not_listed)?;
-        if !list.lacking(ring, own).is_empty() {
+        list.admission(&device.keys()).ok_or_else(not_listed)?;
+        let lacks = list.lacks(ring);
+        if !lacks.awaited.is_empty() {
             return Err(keys_missing());
         }
         if list.admission(&keys).is_some() {
@@ -209,7 +210,7 @@ impl<D: Disk, V: Views> Site<D, V> {
             });
         }
         let member = Member { name: name.clone(), keys };
-        let statement = list.admit(&device, member, now).map_err(not_signed)?;
+        let statement = list.admit(&device, member, lacks.withheld, now).map_err(not_signed)?;
         self.post(&statement);
         Ok(())
     }
@@ -265,8 +266,8 @@ impl<D: Disk, V: Views> Site<D, V> {
         };
         let (seed, now, me) = (self.draw(), self.books.now_millis(), self.books.me().clone());
         let Some(list) = &mut self.roll.list else { return Err(not_listed()) };
-        let own = list.admission(&device.keys()).ok_or_else(not_listed)?;
-        if !list.lacking(&ring, own).is_empty() {
+        list.admission(&device.keys()).ok_or_else(not_listed)?;
+        if !list.lacks(&ring).awaited.is_empty() {
             return Err(keys_missing());
         }
         let keys = MemberKeys { sealing, signing };
@@ -302,14 +303,17 @@ impl<D: Disk, V: Views> Site<D, V> {
             if !list.fits(&ring) {
                 continue;
             }
+            let mut ring = ring;
+            for key in self.find_keys(&list, &ring, to, &sheets) {
+                ring.add(key);
+            }
             let member = Member { name: me.machine.clone(), keys: device.keys() };
-            let now = self.books.now_millis();
-            let statement = list.admit_by_sheets(&sheets, member, now).map_err(not_signed)?;
+            let (without, now) = (list.lacks(&ring).all(), self.books.now_millis());
+            let statement = list.admit_by_sheets(&sheets, member, without, now);
+            let statement = statement.map_err(not_signed)?;
             self.pin(list);
             self.post(&statement);
-            let later = self.find_keys(&ring, to, &sheets);
-            self.take_over(ring.clone());
-            self.take_keys(later);
+            self.take_over(ring);
             self.follow();
             return Ok(Answer::Approved { ring_code: self.own_ring_code().unwrap_or_default() });
         }

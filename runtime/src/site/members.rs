@@ -115,10 +115,9 @@ impl<D: Disk, V: Views> Site<D, V> {
     pub(super) fn list_view(&self) -> Option<ListView> {
         let own = self.device.as_ref()?.keys();
         let list = self.roll.list.as_ref();
-        let lacking = list
-            .zip(self.books.ring())
-            .and_then(|(list, ring)| Some(list.lacking(&ring, list.admission(&own)?).len() as u64));
         let listed = list.is_some_and(|list| list.admission(&own).is_some());
+        let lacks = list.filter(|_| listed).zip(self.books.ring());
+        let lacks = lacks.map(|(list, ring)| list.lacks(&ring)).unwrap_or_default();
         Some(ListView {
             begun: list.is_some(),
             listed,
@@ -126,7 +125,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             doubted: self.roll.doubted.len() as u64,
             waiting: list.map_or(0, |list| list.waiting() as u64),
             ring_refused: self.roll.ring_refused,
-            lacking: lacking.unwrap_or(0),
+            lacking: lacks.awaited.len() as u64,
+            withheld: lacks.withheld.len() as u64,
             recovery_printed: list
                 .and_then(Members::recovery_printed)
                 .map(|(at, _)| self.local(at)[..10].to_owned()),
@@ -244,12 +244,12 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// who came in while an epoch began.
     pub(super) fn follow(&mut self) {
         let (Some(device), Some(ring)) = (self.device.clone(), self.books.ring()) else { return };
-        let Some(list) = &self.roll.list else { return };
+        let Some(list) = self.roll.list.take() else { return };
         let own = list.admissions_of(&device.keys());
-        for to in &own {
-            let found = self.find_keys(&ring, *to, &device);
-            self.take_keys(found);
-        }
+        let found = own.iter().flat_map(|to| self.find_keys(&list, &ring, *to, &device));
+        let found = found.collect();
+        self.roll.list = Some(list);
+        self.take_keys(found);
         if !own.is_empty() {
             self.rotate(&device);
         }
@@ -259,6 +259,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// Opens the keys that the ring lacks and that were wrapped for an admission.
     pub(super) fn find_keys(
         &mut self,
+        list: &Members,
         ring: &KeyRing,
         to: StatementHash,
         with: &DeviceKey,
@@ -267,7 +268,6 @@ impl<D: Disk, V: Views> Site<D, V> {
         else {
             return Vec::new();
         };
-        let Some(list) = self.roll.list.take() else { return Vec::new() };
         let mut found = Vec::new();
         for (marked, wrapped) in list.lacking(ring, to) {
             let opened = wrapped.and_then(|text| open_key(&community, text, to, with, marked));
@@ -281,7 +281,6 @@ impl<D: Disk, V: Views> Site<D, V> {
             };
             found.extend(opened.or_else(handed));
         }
-        self.roll.list = Some(list);
         found
     }
 

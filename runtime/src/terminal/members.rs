@@ -106,6 +106,11 @@ pub(super) fn warnings(list: &ListView, lang: Lang) -> Vec<String> {
         "A key of the community is missing; it comes with the next sync with another machine.",
     );
     say(
+        list.withheld > 0,
+        "有一把密钥由已移除的电脑启用，没有交给本机；用它封存的内容在本机读不出，其他工作照常。若有别的电脑持有，同步后会自动补上。",
+        "A machine that was removed began a key and did not give it to this one: what was sealed with it cannot be read here, all else goes on. If another machine has it, it comes with the next sync.",
+    );
+    say(
         list.listed && list.recovery_printed.is_none(),
         "还没有打印恢复单。全部电脑遗失时只有它能读回个人信息，请运行 recovery print。",
         "No recovery sheets are printed. If all machines are lost, only they bring personal fields back: run `recovery print`.",

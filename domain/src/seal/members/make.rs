@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::statement::{Act, BadStatement, Member, Statement, mark, wrap_key};
+use super::statement::{Act, BadStatement, KeyMark, Member, Statement, mark, wrap_key};
 use super::{Members, Taken};
 use crate::id::{MachineId, PeerName, StatementHash};
 use crate::limits::STATEMENT_PARENTS_MAX;
@@ -30,26 +30,30 @@ impl From<BadStatement> for NotSigned {
 }
 
 impl Members {
-    /// Lets a desk in.
+    /// Lets a desk in, `without` these keys, which cannot be handed to it.
     pub fn admit(
         &mut self,
         key: &DeviceKey,
         member: Member,
+        without: BTreeSet<KeyMark>,
         at_millis: u64,
     ) -> Result<Statement, NotSigned> {
         let by = self.admission(&key.keys()).ok_or(NotSigned::NotMember)?;
-        self.state(key, by, Act::Admit { member }, at_millis)
+        let without = without.into_iter().collect();
+        self.state(key, by, Act::Admit { member, without }, at_millis)
     }
 
-    /// Lets a desk in by the recovery sheets.
+    /// Lets a desk in by the recovery sheets, `without` keys that were not given to them.
     pub fn admit_by_sheets(
         &mut self,
         sheets: &DeviceKey,
         member: Member,
+        without: BTreeSet<KeyMark>,
         at_millis: u64,
     ) -> Result<Statement, NotSigned> {
         let (by, _) = self.recovery(&sheets.keys()).ok_or(NotSigned::NotMember)?;
-        self.state(sheets, by, Act::Admit { member }, at_millis)
+        let without = without.into_iter().collect();
+        self.state(sheets, by, Act::Admit { member, without }, at_millis)
     }
 
     /// Shuts machines out, and begins an epoch with a key of `secret` for who stays. Without
@@ -92,9 +96,10 @@ impl Members {
         at_millis: u64,
     ) -> Result<Statement, NotSigned> {
         let by = self.admission(&key.keys()).ok_or(NotSigned::NotMember)?;
+        let without = self.lacks(ring).all().into_iter().collect();
         let ring = wrap(ring, sheets.sealing, &recovery_name(name), seed);
         let ring = ring.map_err(|_| NotSigned::Full)?;
-        self.state(key, by, Act::Recovery { keys: sheets, ring }, at_millis)
+        self.state(key, by, Act::Recovery { keys: sheets, ring, without }, at_millis)
     }
 
     fn state(

@@ -5,6 +5,8 @@
 //! parents u8, each 32 | what the act says | signature 64
 //! ```
 //!
+//! What keys an admission went without stands at its end, and only if there are any.
+//!
 //! Integers are little-endian. It refuses bytes that the same content would not be written as,
 //! and to say whether a statement counts: that depends on what came before it.
 
@@ -65,6 +67,8 @@ pub enum Act {
     Admit {
         /// The desk.
         member: Member,
+        /// Keys named before that its signer had not and so did not hand over, ascending.
+        without: Vec<KeyMark>,
     },
     /// Machines are shut out and a key epoch begins; without targets only the epoch begins.
     Remove {
@@ -81,6 +85,8 @@ pub enum Act {
         keys: MemberKeys,
         /// The ring, wrapped to it.
         ring: Vec<u8>,
+        /// Keys named before that the ring has not, ascending.
+        without: Vec<KeyMark>,
     },
 }
 
@@ -166,7 +172,7 @@ impl Statement {
     /// The keys that an admission lets sign.
     pub(super) fn admitted(&self) -> Option<&MemberKeys> {
         match &self.act {
-            Act::Found { member, .. } | Act::Admit { member } => Some(&member.keys),
+            Act::Found { member, .. } | Act::Admit { member, .. } => Some(&member.keys),
             Act::Recovery { keys, .. } => Some(keys),
             Act::Remove { .. } => None,
         }
@@ -175,7 +181,7 @@ impl Statement {
     /// The member that it makes.
     pub(super) fn member(&self) -> Option<&Member> {
         match &self.act {
-            Act::Found { member, .. } | Act::Admit { member } => Some(member),
+            Act::Found { member, .. } | Act::Admit { member, .. } => Some(member),
             Act::Recovery { .. } | Act::Remove { .. } => None,
         }
     }
@@ -291,13 +297,13 @@ fn body(by: StatementHash, parents: &[StatementHash], at_millis: u64, act: &Act)
     match act {
         Act::Found { member, marks, proof } => {
             put_member(&mut out, member);
-            out.extend_from_slice(&(marks.len() as u16).to_le_bytes());
-            for mark in marks {
-                put_mark(&mut out, mark);
-            }
+            put_marks(&mut out, marks);
             out.extend_from_slice(proof);
         }
-        Act::Admit { member } => put_member(&mut out, member),
+        Act::Admit { member, without } => {
+            put_member(&mut out, member);
+            put_without(&mut out, without);
+        }
         Act::Remove { targets, mark, wraps } => {
             out.extend_from_slice(&(targets.len() as u16).to_le_bytes());
             put_hashes(&mut out, targets);
@@ -308,9 +314,10 @@ fn body(by: StatementHash, parents: &[StatementHash], at_millis: u64, act: &Act)
                 put_long(&mut out, wrapped);
             }
         }
-        Act::Recovery { keys, ring } => {
+        Act::Recovery { keys, ring, without } => {
             put_keys(&mut out, keys);
             put_long(&mut out, ring);
+            put_without(&mut out, without);
         }
     }
     out
@@ -331,6 +338,20 @@ fn put_member(out: &mut Vec<u8>, member: &Member) {
 fn put_keys(out: &mut Vec<u8>, keys: &MemberKeys) {
     out.extend_from_slice(&keys.sealing.0);
     out.extend_from_slice(&keys.signing.0);
+}
+
+fn put_marks(out: &mut Vec<u8>, marks: &[KeyMark]) {
+    out.extend_from_slice(&(marks.len() as u16).to_le_bytes());
+    for mark in marks {
+        put_mark(out, mark);
+    }
+}
+
+/// Nothing where nothing is lacking, which is nearly always.
+fn put_without(out: &mut Vec<u8>, without: &[KeyMark]) {
+    if !without.is_empty() {
+        put_marks(out, without);
+    }
 }
 
 fn put_mark(out: &mut Vec<u8>, mark: &KeyMark) {
@@ -362,12 +383,9 @@ impl<'a> Reader<'a> {
         let act = match kind {
             FOUND => {
                 let member = self.member()?;
-                let count = self.count(KEY_EPOCHS_MAX)?;
-                let marks = (0..count).map(|_| self.mark()).collect::<Result<Vec<_>, _>>()?;
-                ascending(&marks)?;
-                Act::Found { member, marks, proof: self.array()? }
+                Act::Found { member, marks: self.marks()?, proof: self.array()? }
             }
-            ADMIT => Act::Admit { member: self.member()? },
+            ADMIT => Act::Admit { member: self.member()?, without: self.without()? },
             REMOVE => {
                 let count = self.count(STATEMENT_WRAPS_MAX)?;
                 let targets = self.hashes(count, STATEMENT_WRAPS_MAX)?;
@@ -380,7 +398,10 @@ impl<'a> Reader<'a> {
                 ascending(&wraps.iter().map(|(to, _)| *to).collect::<Vec<_>>())?;
                 Act::Remove { targets, mark, wraps }
             }
-            _ => Act::Recovery { keys: self.keys()?, ring: self.long()?.to_vec() },
+            _ => {
+                let (keys, ring) = (self.keys()?, self.long()?.to_vec());
+                Act::Recovery { keys, ring, without: self.without()? }
+            }
         };
         if self.0.is_empty() { Ok((by, parents, at_millis, act)) } else { malformed() }
     }
@@ -425,6 +446,17 @@ impl<'a> Reader<'a> {
     fn keys(&mut self) -> Result<MemberKeys, BadStatement> {
         let (sealing, signing) = (self.array()?, self.array()?);
         Ok(MemberKeys { sealing: DevicePublicKey(sealing), signing: DevicePublicKey(signing) })
+    }
+
+    fn marks(&mut self) -> Result<Vec<KeyMark>, BadStatement> {
+        let count = self.count(KEY_EPOCHS_MAX)?;
+        let marks = (0..count).map(|_| self.mark()).collect::<Result<Vec<_>, _>>()?;
+        ascending(&marks)?;
+        Ok(marks)
+    }
+
+    fn without(&mut self) -> Result<Vec<KeyMark>, BadStatement> {
+        if self.0.is_empty() { Ok(Vec::new()) } else { self.marks() }
     }
 
     fn mark(&mut self) -> Result<KeyMark, BadStatement> {

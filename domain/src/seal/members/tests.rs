@@ -22,6 +22,11 @@ fn ring() -> KeyRing {
     KeyRing::new([9; 32], CommunityKey { epoch: 1, secret: [1; 32] })
 }
 
+/// No key is lacking.
+fn none() -> BTreeSet<KeyMark> {
+    BTreeSet::new()
+}
+
 /// A list founded by desk 1.
 fn founded() -> Members {
     let name = member(1).name;
@@ -33,7 +38,7 @@ fn founded() -> Members {
 fn of(count: u8) -> Members {
     let mut list = founded();
     for no in 2..=count {
-        list.admit(&key(1), member(no), 2_000).unwrap();
+        list.admit(&key(1), member(no), none(), 2_000).unwrap();
     }
     list
 }
@@ -93,7 +98,7 @@ proptest! {
             match what {
                 0..=2 => hear(list, &other),
                 // An act of a desk that knows it was removed is not made.
-                3 => drop(list.admit(&by, target, at)),
+                3 => drop(list.admit(&by, target, none(), at)),
                 4 | 5 => {
                     let targets = list.admission(&target.keys).into_iter().collect();
                     drop(list.remove(&by, targets, secret, &secret, at));
@@ -103,7 +108,7 @@ proptest! {
                     let sheets = key(40 + *whom as u8).keys();
                     drop(list.print_recovery(&by, sheets, (&ring(), &name), secret, at));
                 }
-                _ => drop(list.admit_by_sheets(&key(40 + *whom as u8), member(7), at)),
+                _ => drop(list.admit_by_sheets(&key(40 + *whom as u8), member(7), none(), at)),
             }
         }
         let mut all = of(5);
@@ -131,7 +136,7 @@ proptest! {
 fn nothing_is_believed_of_strangers_or_with_a_bit_turned() {
     let list = of(2);
     let stranger = key(9);
-    let act = Act::Admit { member: member(9) };
+    let act = Act::Admit { without: Vec::new(), member: member(9) };
     for by in [admission(&list, 1), admission(&list, 2), StatementHash([7; 32])] {
         let forged =
             Statement::sign(&community(), &stranger, by, list.heads(), 1, act.clone()).unwrap();
@@ -146,7 +151,7 @@ fn nothing_is_believed_of_strangers_or_with_a_bit_turned() {
     let moved = Statement::sign(&elsewhere, &key(1), by, list.heads(), 1, act).unwrap();
     assert_eq!(list.clone().take(moved), Taken::Refused);
 
-    let honest = list.clone().admit(&key(2), member(3), 5).unwrap();
+    let honest = list.clone().admit(&key(2), member(3), none(), 5).unwrap();
     assert_eq!(list.clone().take(honest.clone()), Taken::New);
     for bit in 0..honest.bytes().len() * 8 {
         let mut bad = honest.bytes().to_vec();
@@ -180,7 +185,7 @@ fn a_ring_that_does_not_fit_the_list_is_seen() {
 fn what_is_held_back_shows_when_a_later_statement_comes() {
     let (mut ahead, mut behind) = (of(3), of(3));
     remove(&mut ahead, 1, 3, 5);
-    let later = ahead.admit(&key(1), member(4), 5).unwrap();
+    let later = ahead.admit(&key(1), member(4), none(), 5).unwrap();
     assert_eq!(behind.take(later), Taken::Waits);
     assert_eq!(behind.waiting(), 1);
     assert_eq!(names(&behind), ["desk-1", "desk-2", "desk-3"], "it is not believed before");
@@ -202,20 +207,20 @@ fn what_is_held_back_shows_when_a_later_statement_comes() {
 fn a_removed_desk_states_nothing_after_or_beside_its_removal() {
     let mut list = of(3);
     let thief = list.clone();
-    let before = list.admit(&key(3), member(4), 2_500).unwrap();
+    let before = list.admit(&key(3), member(4), none(), 2_500).unwrap();
     let (removal, new) = remove(&mut list, 1, 3, 5);
-    assert_eq!(list.admit(&key(3), member(5), 4_000), Err(NotSigned::NotMember));
+    assert_eq!(list.admit(&key(3), member(5), none(), 4_000), Err(NotSigned::NotMember));
 
     // It signs on top of its removal, by hand.
     let by = thief.admission(&member(3).keys).unwrap();
-    let act = Act::Admit { member: member(5) };
+    let act = Act::Admit { without: Vec::new(), member: member(5) };
     let after = Statement::sign(&community(), &key(3), by, list.heads(), 9, act).unwrap();
     assert_eq!(list.take(after), Taken::Refused);
 
     // It acts as if it had not heard: lets a friend in, who lets in another and prints sheets.
     let mut beside = thief;
-    beside.admit(&key(3), member(6), 9).unwrap();
-    beside.admit(&key(6), member(7), 9).unwrap();
+    beside.admit(&key(3), member(6), none(), 9).unwrap();
+    beside.admit(&key(6), member(7), none(), 9).unwrap();
     hear(&mut list, &beside);
     assert_eq!(names(&list), ["desk-1", "desk-2", "desk-4"]);
     assert!(list.holds(&before.hash), "what it did before its removal stands");
@@ -258,7 +263,7 @@ fn two_who_remove_each_other_are_both_out_and_a_later_admission_brings_one_back(
     remove(&mut other, 2, 1, 6);
     hear(&mut one, &other);
     assert_eq!(names(&one), ["desk-3"]);
-    one.admit(&key(3), member(1), 7).unwrap();
+    one.admit(&key(3), member(1), none(), 7).unwrap();
     // The other removes it once more, as if it had heard nothing.
     let mut again = thief;
     remove(&mut again, 2, 1, 7);
@@ -270,9 +275,9 @@ fn two_who_remove_each_other_are_both_out_and_a_later_admission_brings_one_back(
 fn a_removal_ends_every_admission_of_a_machine_that_does_not_follow_it() {
     // Two desks let desk 3 in, apart from each other, and one of them removes it.
     let (mut one, mut other) = (of(2), of(2));
-    one.admit(&key(1), member(3), 2_100).unwrap();
-    other.admit(&key(2), member(3), 2_200).unwrap();
-    other.admit(&key(3), member(5), 2_300).unwrap();
+    one.admit(&key(1), member(3), none(), 2_100).unwrap();
+    other.admit(&key(2), member(3), none(), 2_200).unwrap();
+    other.admit(&key(3), member(5), none(), 2_300).unwrap();
     remove(&mut one, 1, 3, 5);
     let (mut first, mut last) = (one.clone(), other.clone());
     hear(&mut first, &other);
@@ -281,14 +286,14 @@ fn a_removal_ends_every_admission_of_a_machine_that_does_not_follow_it() {
     assert_eq!(names(&first), ["desk-1", "desk-2"]);
     assert!(first.admissions_of(&member(3).keys).is_empty());
     assert!(first.rows().iter().filter(|row| row.member == member(3)).all(|r| r.removed.is_some()));
-    assert_eq!(first.admit(&key(3), member(6), 4_000), Err(NotSigned::NotMember));
+    assert_eq!(first.admit(&key(3), member(6), none(), 4_000), Err(NotSigned::NotMember));
     // Nor is it heard under the admission that the removal did not name.
     let by = other.admission(&member(3).keys).unwrap();
-    let act = Act::Admit { member: member(6) };
+    let act = Act::Admit { without: Vec::new(), member: member(6) };
     let forged = Statement::sign(&community(), &key(3), by, first.heads(), 9, act).unwrap();
     assert_eq!(first.take(forged), Taken::Refused);
 
-    first.admit(&key(2), member(3), 5_000).unwrap();
+    first.admit(&key(2), member(3), none(), 5_000).unwrap();
     assert_eq!(names(&first), ["desk-1", "desk-2", "desk-3"], "it was let in knowingly");
 }
 
@@ -300,11 +305,11 @@ fn who_is_let_in_again_knowingly_is_not_put_out_by_a_thief_that_hears_nothing() 
     remove(&mut list, 2, 3, 6);
     hear(&mut list, &thief);
     assert_eq!(names(&list), ["desk-2", "desk-4"]);
-    let back = list.admit(&key(4), member(1), 5_000).unwrap();
+    let back = list.admit(&key(4), member(1), none(), 5_000).unwrap();
 
     // The thief, and a friend that it lets in, remove what they know of the machine.
     let mut friend = of(4);
-    friend.admit(&key(3), member(6), 5_100).unwrap();
+    friend.admit(&key(3), member(6), none(), 5_100).unwrap();
     remove(&mut friend, 6, 1, 7);
     remove(&mut friend, 6, 2, 8);
     hear(&mut list, &friend);
@@ -325,7 +330,7 @@ fn who_is_let_in_again_knowingly_is_not_put_out_by_a_thief_that_hears_nothing() 
     remove(&mut apart, 4, 1, 9);
     hear(&mut list, &apart);
     assert_eq!(names(&list), ["desk-4"]);
-    list.admit(&key(4), member(1), 6_000).unwrap();
+    list.admit(&key(4), member(1), none(), 6_000).unwrap();
     assert_eq!(names(&list), ["desk-1", "desk-4"]);
 }
 
@@ -333,7 +338,7 @@ fn who_is_let_in_again_knowingly_is_not_put_out_by_a_thief_that_hears_nothing() 
 fn a_desk_let_in_beside_a_removal_needs_the_key_and_can_be_given_it() {
     let (mut one, mut other) = (of(3), of(3));
     let (_, new) = remove(&mut one, 1, 3, 5);
-    let entered = other.admit(&key(2), member(4), 4_000).unwrap();
+    let entered = other.admit(&key(2), member(4), none(), 4_000).unwrap();
     hear(&mut one, &other);
     let needs = one.in_need();
     let marked = mark(&community(), &new);
@@ -354,20 +359,20 @@ fn sheets_let_a_desk_in_until_newer_ones_are_printed() {
     let printed = list.clone();
     let (_, wrapped) = list.recovery(&old.keys()).unwrap();
     assert_eq!(unwrap(&old, wrapped, &recovery_name(&name)), Ok(ring()));
-    assert_eq!(list.admit_by_sheets(&new, member(5), 11), Err(NotSigned::NotMember));
-    list.admit_by_sheets(&old, member(5), 11).unwrap();
+    assert_eq!(list.admit_by_sheets(&new, member(5), none(), 11), Err(NotSigned::NotMember));
+    list.admit_by_sheets(&old, member(5), none(), 11).unwrap();
     assert_eq!(names(&list), ["desk-1", "desk-2", "desk-5"]);
     // A sheet lets in and nothing else.
     let (by, _) = list.recovery(&old.keys()).unwrap();
-    let act = Act::Recovery { keys: new.keys(), ring: Vec::new() };
+    let act = Act::Recovery { keys: new.keys(), ring: Vec::new(), without: Vec::new() };
     let forged = Statement::sign(&community(), &old, by, list.heads(), 12, act).unwrap();
     assert_eq!(list.take(forged), Taken::Refused);
 
     list.print_recovery(&key(5), new.keys(), (&ring(), &name), [2; 32], 13).unwrap();
-    assert_eq!(list.admit_by_sheets(&old, member(6), 14), Err(NotSigned::NotMember));
+    assert_eq!(list.admit_by_sheets(&old, member(6), none(), 14), Err(NotSigned::NotMember));
     assert!(list.must_rotate(&ring()), "the old sheets open the first key");
     let mut late = printed;
-    late.admit_by_sheets(&old, member(6), 14).unwrap();
+    late.admit_by_sheets(&old, member(6), none(), 14).unwrap();
     hear(&mut list, &late);
     assert_eq!(names(&list), ["desk-1", "desk-2", "desk-5"], "nor beside the newer ones");
 
@@ -376,6 +381,44 @@ fn sheets_let_a_desk_in_until_newer_ones_are_printed() {
         remove(&mut list, 1, no, no + 20);
     }
     assert!(names(&list).is_empty());
-    list.admit_by_sheets(&new, member(8), 20).unwrap();
+    list.admit_by_sheets(&new, member(8), none(), 20).unwrap();
     assert_eq!(names(&list), ["desk-8"]);
+}
+
+/// A stolen machine that begins epochs as if it had heard nothing, with keys it gives to nobody or
+/// to one desk, holds up no admission; whoever has such a key hands it to who came in without.
+#[test]
+fn keys_that_a_thief_withholds_hold_up_nobody() {
+    for given in [false, true] {
+        let mut list = of(4);
+        let mut theft = list.clone();
+        let (_, second) = remove(&mut list, 1, 4, 2);
+        let targets = BTreeSet::from([admission(&theft, 3)]);
+        let (stolen, withheld) = theft.remove(&key(4), targets, [5; 32], &[5; 32], 3_000).unwrap();
+        let mut act = stolen.act.clone();
+        if let Act::Remove { wraps, .. } = &mut act {
+            wraps.retain(|(to, _)| given && *to == admission(&list, 2));
+        }
+        let (by, parents) = (stolen.by, stolen.parents.clone());
+        let stolen = Statement::sign(&community(), &key(4), by, parents, 3_000, act).unwrap();
+        assert_eq!(list.take(stolen), Taken::New);
+        assert_eq!(names(&list), ["desk-1", "desk-2"]);
+        let mut own = ring();
+        assert!(own.add(second.clone()));
+        let (awaited, marked) = (mark(&community(), &second), mark(&community(), &withheld));
+        assert_eq!(list.lacks(&ring()).awaited, BTreeSet::from([awaited]));
+        let lacks = list.lacks(&own);
+        assert_eq!((lacks.awaited, &lacks.withheld), (none(), &BTreeSet::from([marked])));
+
+        let entered = list.admit(&key(1), member(6), lacks.withheld, 4_000).unwrap();
+        assert_eq!(Statement::parse(entered.bytes()).as_ref(), Ok(&entered));
+        let needs = list.in_need();
+        assert!(needs.contains(&(entered.hash, member(6).keys, marked)), "{needs:?}");
+        let two = admission(&list, 2);
+        assert_eq!(needs.iter().any(|(to, ..)| *to == two), !given, "{needs:?}");
+        assert!(needs.iter().all(|(.., mark)| *mark == marked), "{needs:?}");
+        // What nobody named cannot be gone without.
+        let strange = BTreeSet::from([KeyMark { epoch: 9, ..marked }]);
+        assert_eq!(list.admit(&key(1), member(7), strange, 5_000), Err(NotSigned::Full));
+    }
 }

@@ -74,10 +74,14 @@ fn list(site: &mut TestSite) -> ListView {
 }
 
 fn approve(sites: &mut [TestSite], at: usize) -> String {
+    approve_by(sites, 1, at)
+}
+
+fn approve_by(sites: &mut [TestSite], by: usize, at: usize) -> String {
     let status = status(&mut sites[at]);
     let machine = sites[at].me().machine.to_string();
     let ask = Ask::Approve { machine, code: status.code.expect("a code") };
-    let answer = sites[1].ask(ask);
+    let answer = sites[by].ask(ask);
     let Answer::Approved { ring_code } = answer else { panic!("{answer:?}") };
     ring_code
 }
@@ -456,4 +460,53 @@ fn meet_but(sites: &mut [TestSite], away: usize) {
     let links: Vec<(usize, usize)> =
         (1..sites.len()).filter(|at| *at != away).map(|at| (HUB, at)).collect();
     settle(sites, &links);
+}
+
+/// A key that a stolen machine began and gave to one desk only, which then is away.
+#[test]
+fn a_key_that_a_removed_desk_withholds_holds_up_no_approval_and_comes_later() {
+    const AWAY: &[(usize, usize)] = &[(HUB, 3), (HUB, 4)];
+    let mut sites = community_of(&["b", "c"]);
+    sites.push(open("d/s/c/d", None, 9));
+    // b hears nothing of d, and puts c out: its new key goes to a alone.
+    settle(&mut sites, &[(HUB, 1), (HUB, 4)]);
+    approve(&mut sites, 4);
+    settle(&mut sites, &[(HUB, 1), (HUB, 4)]);
+    let known = sites[2].statement_entries();
+    assert!(matches!(remove(&mut sites[2], "c"), Answer::Removed { .. }));
+    // The statement gets out, and nothing else of b: our program would hand d the key.
+    let mut stated = sites[2].statement_entries();
+    stated.retain(|entry| !known.contains(entry));
+    let [stated] = &stated[..] else { panic!("{stated:?}") };
+    let space = Space::Open(community());
+    let text = sites[2].books().half(&space, stated).doc.get("statement").cloned();
+    let puts = vec![("statement".to_owned(), Some(text.expect("what b states")))];
+    sites[HUB].write_in(&space, stated, puts, false).expect("written");
+    settle(&mut sites, AWAY);
+    let view = list(&mut sites[4]);
+    assert_eq!((view.lacking, view.withheld), (1, 0), "b may hand it over yet");
+    let refused = Ask::Approve {
+        machine: "c".to_owned(),
+        code: status(&mut sites[3]).code.expect("c waits to be let in again"),
+    };
+    assert_eq!(code_of(&sites[4].ask(refused)), "keys-missing");
+
+    assert!(matches!(remove(&mut sites[4], "b"), Answer::Removed { .. }));
+    settle(&mut sites, AWAY);
+    approve_by(&mut sites, 4, 3);
+    settle(&mut sites, AWAY);
+    for at in [3, 4] {
+        let view = list(&mut sites[at]);
+        assert!(view.listed, "{view:?}");
+        assert_eq!((view.lacking, view.withheld), (0, 1));
+    }
+    // a comes back, which has the key, and writes with d's.
+    settle(&mut sites, &[(HUB, 1), (HUB, 3), (HUB, 4)]);
+    let later = household(&mut sites[1], "102");
+    settle(&mut sites, &[(HUB, 1), (HUB, 3), (HUB, 4)]);
+    for at in [1, 3, 4] {
+        let view = list(&mut sites[at]);
+        assert_eq!((view.listed, view.lacking, view.withheld), (true, 0, 0));
+        assert!(reads(&mut sites[at], &later));
+    }
 }

@@ -65,7 +65,7 @@ fn stays(at: &mut Machine, list: &Members, community: &CommunityId) -> Result<Ke
     let Some(site) = &mut at.site else { return wrong("is off".to_owned()) };
     if let Answer::Status(status) = site.ask(Ask::Status {})
         && let Some(view) = status.list
-        && !(view.listed && view.lacking == 0 && view.waiting == 0)
+        && !(view.listed && view.lacking + view.withheld == 0 && view.waiting == 0)
     {
         return wrong(format!("is stuck: {view:?}"));
     }
@@ -136,7 +136,7 @@ fn let_in_knowingly(list: &Members, keys: &MemberKeys, closed: &Closed) -> bool 
     let all: BTreeMap<StatementHash, &Statement> =
         list.statements().map(|one| (one.hash, one)).collect();
     let keys_of = |hash: &StatementHash| match &all.get(hash)?.act {
-        Act::Found { member, .. } | Act::Admit { member } => Some(member.keys),
+        Act::Found { member, .. } | Act::Admit { member, .. } => Some(member.keys),
         Act::Remove { .. } | Act::Recovery { .. } => None,
     };
     let knowing = |admission: &&Statement| {
