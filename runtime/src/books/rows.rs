@@ -130,6 +130,11 @@ impl<D: Disk, V: Views> Books<D, V> {
         self.troubles.push(BooksTrouble::View(what));
     }
 
+    /// Whether a view could not be read in this turn.
+    pub(crate) fn views_failed(&self) -> bool {
+        self.views_failed
+    }
+
     /// One row.
     pub fn row(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         self.store.get(key).unwrap_or_else(|error| {

@@ -63,7 +63,8 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 
     /// What followers are to be told now, each once: before the commit what came from peers, and
-    /// after it, `durable`, the rest.
+    /// after it, `durable`, the rest. Nothing once a view has failed: what rests on it may be wrong,
+    /// and the turn is not going to end well.
     pub fn tell_followers(&mut self, durable: bool) -> Vec<(u64, Answer)> {
         if self.followers.is_empty() {
             return Vec::new();
@@ -86,6 +87,9 @@ impl<D: Disk, V: Views> Site<D, V> {
             };
             self.followers.remove(&number);
             answers.push((number, answer));
+        }
+        if self.books.views_failed() {
+            return Vec::new();
         }
         if !answers.is_empty() {
             self.follow_places();

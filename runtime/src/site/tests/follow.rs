@@ -133,6 +133,22 @@ fn who_saw_an_older_state_is_told_at_once_and_who_waits_long_is_shown_it_again()
 }
 
 #[test]
+fn nobody_is_shown_what_rests_on_a_view_that_failed() {
+    for fails in [false, true] {
+        let (mut sites, issue) = street();
+        edit(&mut sites[1], &issue, json!({"title": "路灯修好了"}));
+        sites[1].end_turn().expect("commits");
+        follow(&mut sites[0], &issue);
+        hand_over(&mut sites, &issue);
+        if fails {
+            sites[0].books().doubt_views("a row that could not be read".to_owned());
+        }
+        assert_eq!(told(&mut sites[0], false).is_none(), fails);
+        assert_eq!(sites[0].end_turn().is_err(), fails);
+    }
+}
+
+#[test]
 fn who_follows_hears_of_an_erasure_and_of_other_entries_nothing() {
     let (mut sites, issue) = street();
     edit(&mut sites[1], &issue, json!({"reporter": "金丝雀"}));
