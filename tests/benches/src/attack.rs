@@ -1,4 +1,4 @@
-//! `bench-linli attack`: what an honest desk feels of attackers.
+//! `cargo bench -- attack`: what an honest desk feels of attackers.
 //!
 //! The same edits of the same two desks are timed in quiet and while every attack runs, in turn, since
 //! disks have their moods, in one run on one machine. Attackers are a process of their own that takes

@@ -1,9 +1,10 @@
-//! `bench-linli growth`: how what is promised grows with what a community holds.
+//! `cargo bench -- growth`: how what is promised grows with what a community holds.
 //!
 //! The same steps for each size, in one run on one machine: a desk takes the entries, hands them to
 //! a new hub, comes back with and without news; the hub is killed and counts again; an office's own
 //! program starts beside them and reads all. It refuses to call a hub served before it answers.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -34,11 +35,14 @@ const NEWS: usize = 100;
 const READ_MAX: Duration = Duration::from_secs(300);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// Entries of each size.
+pub(crate) const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
+
 /// 随数据量的增长 / What grows with what is held.
 #[derive(Debug, Args)]
 pub(crate) struct Words {
     /// 每一档的记录数 / Entries of each size.
-    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
+    #[arg(long, value_delimiter = ',', default_values_t = SIZES)]
     sizes: Vec<usize>,
     /// 结果写成 JSON / Also write the table as JSON.
     #[arg(long = "growth-json")]
@@ -70,41 +74,69 @@ const LINES: [(&str, &str, &str); 19] = [
 
 type Column = Vec<(&'static str, f64)>;
 
-/// Measures every size once.
+/// What was measured of each size.
+#[derive(Debug, Default)]
+pub(crate) struct Grown(Vec<(usize, Column)>);
+
+/// Measures every size once, and shows it.
 pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyhow::Result<()> {
-    let mut columns: Vec<(usize, Column)> = Vec::new();
-    for &size in &words.sizes {
-        eprintln!("{size}");
+    let grown = measure(programs, dir, &words.sizes).await?;
+    print!("{}", grown.render());
+    if let Some(path) = &words.json {
+        std::fs::write(path, serde_json::to_string_pretty(&grown.json())?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Measures every size once.
+pub(crate) async fn measure(
+    programs: &Programs,
+    dir: &Path,
+    sizes: &[usize],
+) -> anyhow::Result<Grown> {
+    let mut grown = Grown::default();
+    for &size in sizes {
+        eprintln!("{size} entries");
         let below = dir.join(size.to_string());
         let column = one_size(programs, &below, size).await?;
         // The next size finds the disk as this one did.
         std::fs::remove_dir_all(&below)?;
-        columns.push((size, column));
+        grown.0.push((size, column));
     }
-    let of = |column: &Column, key: &str| column.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
-    print!("{:46} {:3}", "", "");
-    for (size, _) in &columns {
-        print!(" {size:>10}");
-    }
-    println!();
-    for (key, what, unit) in LINES {
-        print!("{what:46} {unit:3}");
-        for (_, column) in &columns {
-            let text = of(column, key).map(show).unwrap_or_default();
-            print!(" {text:>10}");
+    Ok(grown)
+}
+
+impl Grown {
+    /// The table as text, a column for each size.
+    pub(crate) fn render(&self) -> String {
+        let mut text = format!("{:46} {:3}", "", "");
+        // Writing into a string does not fail.
+        for (size, _) in &self.0 {
+            let _ = write!(text, " {size:>10}");
         }
-        println!();
+        text.push('\n');
+        for (key, what, unit) in LINES {
+            let _ = write!(text, "{what:46} {unit:3}");
+            for (_, column) in &self.0 {
+                let value = column.iter().find(|(known, _)| *known == key);
+                let told = value.map(|(_, value)| show(*value)).unwrap_or_default();
+                let _ = write!(text, " {told:>10}");
+            }
+            text.push('\n');
+        }
+        text
     }
-    if let Some(path) = &words.json {
-        let sizes = columns.iter().map(|(size, column)| {
+
+    /// The table as JSON: one object a size.
+    pub(crate) fn json(&self) -> Json {
+        let sizes = self.0.iter().map(|(size, column)| {
             let figures: serde_json::Map<String, Json> =
                 column.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
             json!({ "entries": size, "figures": figures })
         });
-        let text = serde_json::to_string_pretty(&sizes.collect::<Vec<_>>())?;
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        sizes.collect()
     }
-    Ok(())
 }
 
 async fn one_size(programs: &Programs, dir: &Path, size: usize) -> anyhow::Result<Column> {

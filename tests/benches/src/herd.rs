@@ -1,4 +1,4 @@
-//! `bench-linli herd`: half past eight, when every desk of a street comes back at once.
+//! `cargo bench -- herd`: half past eight, when every desk of a street comes back at once.
 //!
 //! Each node has its own certificate, its own link over mutual TLS and its own machine with a store
 //! in memory; all live in this process, and the hub is the program that offices run. A node is

@@ -1,4 +1,4 @@
-//! `cargo bench-linli`: measures what we promise, and prints it beside the promise.
+//! `cargo bench`: measures what we promise, and prints it beside the promise and beside what grows.
 //!
 //! The hub is the program that offices run, in its own process; desks are the same daemons inside
 //! of this one, asked without the local API in between; all of it on loopback, with mutual TLS,
@@ -27,19 +27,20 @@ use clap::{Parser, Subcommand};
 use linli_demo::office::Programs;
 use serde_json::json;
 
+use growth::Grown;
 use table::Measured;
 use wanted::Wanted;
 
 /// 把承诺的数字都量一遍 / Measures the numbers we promise.
 #[derive(Debug, Parser)]
-#[command(name = "bench-linli")]
+#[command(name = "linli-bench")]
 struct Words {
     #[command(subcommand)]
     alone: Option<Alone>,
     /// 记录数 / Entries of the community.
     #[arg(long, default_value_t = 10_000)]
     entries: usize,
-    /// 只量这些 / Only these, such as `W1,W5`: W1 to W8, F1, F2, S1, G (gate), J (journal).
+    /// 只量这些 / Only these, such as `W1,W5`: W1 to W8, F1, F2, S1, G (gate), J (journal), growth.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// 重复次数 / Repetitions; medians are shown.
@@ -86,6 +87,7 @@ fn main() -> anyhow::Result<()> {
         };
     }
     let programs = programs()?;
+    let mut grown = Grown::default();
     let mut measured = Measured::default();
     for nth in 1..=words.reps {
         eprintln!("{nth}/{}", words.reps);
@@ -95,6 +97,11 @@ fn main() -> anyhow::Result<()> {
             let day = street::run(&programs, &dir, words.entries, &wanted, &mut measured);
             runtime.block_on(day)?;
         }
+        if wanted.any(&["W3", "W4"]) {
+            let dir = dir.path().join("large");
+            let reconnects = street::reconnects(&programs, &dir, words.entries, &mut measured);
+            runtime.block_on(reconnects)?;
+        }
         if wanted.has("W7") {
             runtime.block_on(idle::run(&programs, &dir.path().join("idle"), &mut measured))?;
         }
@@ -102,12 +109,18 @@ fn main() -> anyhow::Result<()> {
     }
     println!("{} entries, {} repetitions, {cores} cores\n", words.entries, words.reps);
     print!("{}", measured.render());
+    if wanted.has("GROWTH") {
+        let dir = tempfile::tempdir_in(&words.dir)?;
+        grown = runtime.block_on(growth::measure(&programs, dir.path(), &growth::SIZES))?;
+        print!("\n{}", grown.render());
+    }
     if let Some(path) = words.json {
         let table = json!({
             "entries": words.entries,
             "repetitions": words.reps,
             "cores": cores,
             "figures": measured.json(),
+            "growth": grown.json(),
         });
         std::fs::write(&path, serde_json::to_string_pretty(&table)?)
             .with_context(|| format!("cannot write {}", path.display()))?;

@@ -23,6 +23,11 @@ const COMMUNITY: &str = "yili";
 const NO_LIMIT: (&str, &str) = ("node_megabytes_per_day", "0");
 /// Warm reconnects of one repetition.
 const RECONNECTS: usize = 15;
+/// Entries of a group, as the peers' drivers have them, and how many of those are one with news.
+const GROUP_ENTRIES: usize = 50;
+const NEWS_EVERY: usize = 100;
+/// So much more a community holds that has been at it for long.
+const LARGE: usize = 5;
 /// Edits one at a time.
 const LIVE_EDITS: usize = 300;
 /// Edits in a stream, and the entries they go round.
@@ -45,20 +50,22 @@ pub(crate) async fn run(
     wanted: &Wanted,
     measured: &mut Measured,
 ) -> anyhow::Result<()> {
-    let street = block_in_place(|| Street::found_with(programs, dir, &[NO_LIMIT]))?;
-    let near = Desk::join(&street, dir, COMMUNITY, "near").await?;
-    near.import(0, entries).await?;
-    let far = Desk::join(&street, dir, COMMUNITY, "far").await?;
-    let mut office = Office { street, near, far, entries };
+    let mut office = Office::open(programs, dir, entries).await?;
     office.cold_push(measured).await?;
     if wanted.has("W3") {
-        office.warm_reconnect(measured).await?;
+        measured.add("W3.ms", office.warm_reconnect().await?);
+        let bytes = office.bytes_of_a_reconnect().await?;
+        measured.add("W3.inner", bytes.inner);
+        measured.add("W3.up", bytes.up);
+        measured.add("W3.down", bytes.down);
+        measured.add("W3.turns", bytes.turns);
     }
     if wanted.any(&["W2", "W4", "W5", "W6", "W8"]) {
         office.cold_pull(measured).await?;
     }
     if wanted.has("W4") {
-        office.reconnect_with_news(measured).await?;
+        measured.add("W4.groups", office.reconnect_with_news(office.groups_with_news()).await?);
+        measured.add("W4.ms", office.reconnect_with_news(entries / 100).await?);
     }
     if wanted.has("W5") {
         office.live(measured).await?;
@@ -72,7 +79,49 @@ pub(crate) async fn run(
     Ok(())
 }
 
+/// W3 and W4 with a multiple of `entries`, once.
+pub(crate) async fn reconnects(
+    programs: &Programs,
+    dir: &Path,
+    entries: usize,
+    measured: &mut Measured,
+) -> anyhow::Result<()> {
+    let mut office = Office::open(programs, dir, entries * LARGE).await?;
+    // What the way there costs is told of the promised number of entries.
+    let mut way = Measured::default();
+    office.cold_push(&mut way).await?;
+    measured.add("W3.large", office.warm_reconnect().await?);
+    measured.add("W3.large_inner", office.bytes_of_a_reconnect().await?.inner);
+    office.cold_pull(&mut way).await?;
+    measured.add("W4.large", office.reconnect_with_news(office.groups_with_news()).await?);
+    let all = office.entries / 100;
+    measured.add("W4.large_all", office.reconnect_with_news(all).await?);
+    Ok(())
+}
+
+/// What one reconnect says, in kilobytes: inside of TLS in both ways, and at the socket; and how
+/// often one end waits for the other.
+struct Bytes {
+    inner: f64,
+    up: f64,
+    down: f64,
+    turns: f64,
+}
+
 impl Office {
+    async fn open(programs: &Programs, dir: &Path, entries: usize) -> anyhow::Result<Self> {
+        let street = block_in_place(|| Street::found_with(programs, dir, &[NO_LIMIT]))?;
+        let near = Desk::join(&street, dir, COMMUNITY, "near").await?;
+        near.import(0, entries).await?;
+        let far = Desk::join(&street, dir, COMMUNITY, "far").await?;
+        Ok(Self { street, near, far, entries })
+    }
+
+    /// Groups of which one entry is edited while the desk is away.
+    fn groups_with_news(&self) -> usize {
+        self.entries / GROUP_ENTRIES / NEWS_EVERY
+    }
+
     async fn cold_push(&mut self, measured: &mut Measured) -> anyhow::Result<()> {
         let hub = self.hub()?;
         // The desk has written its rows, as one that was opened in the morning has.
@@ -112,7 +161,8 @@ impl Office {
         Ok(())
     }
 
-    async fn warm_reconnect(&mut self, measured: &mut Measured) -> anyhow::Result<()> {
+    /// Milliseconds until both know again that they hold the same, nothing having changed.
+    async fn warm_reconnect(&mut self) -> anyhow::Result<f64> {
         let address = self.near.hub.clone();
         let mut times = Vec::new();
         for _ in 0..RECONNECTS {
@@ -122,7 +172,11 @@ impl Office {
             self.near.until("both agree again", Desk::agrees).await?;
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }
-        measured.add("W3.ms", quantile(&mut times, 0.5));
+        Ok(quantile(&mut times, 0.5))
+    }
+
+    async fn bytes_of_a_reconnect(&mut self) -> anyhow::Result<Bytes> {
+        let address = self.near.hub.clone();
         self.part().await?;
         let (counted_address, count) = counter::forward(address.clone()).await?;
         let traffic = self.near.traffic();
@@ -135,13 +189,16 @@ impl Office {
             block_in_place(|| cpu_at_rest(process))?;
         }
         let traffic = self.near.traffic();
-        measured.add("W3.inner", (traffic.sent() + traffic.received() - before) as f64 / 1e3);
-        measured.add("W3.up", count.up() as f64 / 1e3);
-        measured.add("W3.down", count.down() as f64 / 1e3);
-        measured.add("W3.turns", count.round_trips() as f64);
+        let bytes = Bytes {
+            inner: (traffic.sent() + traffic.received() - before) as f64 / 1e3,
+            up: count.up() as f64 / 1e3,
+            down: count.down() as f64 / 1e3,
+            turns: count.round_trips() as f64,
+        };
         self.near.hang_up().await;
         self.near.dial(&address);
-        self.near.until("the link stands again", Desk::agrees).await
+        self.near.until("the link stands again", Desk::agrees).await?;
+        Ok(bytes)
     }
 
     /// Brings the link of the near desk down, and waits until the hub has seen it go.
@@ -159,12 +216,14 @@ impl Office {
         })
     }
 
-    async fn reconnect_with_news(&mut self, measured: &mut Measured) -> anyhow::Result<()> {
+    /// Milliseconds until a desk that was away holds the `news` of as many entries, far apart.
+    async fn reconnect_with_news(&mut self, news: usize) -> anyhow::Result<f64> {
         let address = self.near.hub.clone();
         self.near.hang_up().await;
-        let news = (self.entries / 100).max(1);
+        let news = news.max(1);
         for number in 0..news {
-            self.far.ask(forms::edit(number * 100 % self.entries, "趁它不在")).await?;
+            let number = number * (self.entries / news);
+            self.far.ask(forms::edit(number, &format!("趁它不在{news}"))).await?;
         }
         self.far.until("the hub has the news", Desk::agrees).await?;
         let wanted = self.far.digest().await?;
@@ -173,8 +232,9 @@ impl Office {
         self.near
             .until("the news are here", async |near| Ok(near.digest().await? == wanted))
             .await?;
-        measured.add("W4.ms", began.elapsed().as_secs_f64() * 1e3);
-        self.near.until("both agree", Desk::agrees).await
+        let took = began.elapsed().as_secs_f64() * 1e3;
+        self.near.until("both agree", Desk::agrees).await?;
+        Ok(took)
     }
 
     async fn live(&mut self, measured: &mut Measured) -> anyhow::Result<()> {
