@@ -46,13 +46,14 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     targets::gate::TARGET,
     targets::frames::TARGET,
     targets::inflate::TARGET,
     targets::journal::TARGET,
     targets::packs::TARGET,
     targets::envelope::TARGET,
+    targets::members::TARGET,
     targets::enrolment::TARGET,
     targets::backup::TARGET,
     targets::rows::TARGET,

@@ -7,5 +7,6 @@ pub(crate) mod frames;
 pub(crate) mod gate;
 pub(crate) mod inflate;
 pub(crate) mod journal;
+pub(crate) mod members;
 pub(crate) mod packs;
 pub(crate) mod rows;

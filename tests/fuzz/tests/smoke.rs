@@ -72,6 +72,11 @@ fn envelope() {
 }
 
 #[test]
+fn members() {
+    smoke("members", INPUTS);
+}
+
+#[test]
 fn enrolment() {
     smoke("enrolment", INPUTS);
 }
