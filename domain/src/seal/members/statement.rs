@@ -132,10 +132,17 @@ impl Statement {
         at_millis: u64,
         act: Act,
     ) -> Result<Self, BadStatement> {
+        let without = match &act {
+            Act::Admit { without, .. } | Act::Recovery { without, .. } => without.len(),
+            Act::Found { .. } | Act::Remove { .. } => 0,
+        };
         let mut bytes = body(by, &parents, at_millis, &act);
         let signature = key.signing().sign(&signed_text(community, &bytes));
         bytes.extend_from_slice(&signature.to_bytes());
-        if bytes.len() > STATEMENT_BYTES_MAX || parents.len() > STATEMENT_PARENTS_MAX {
+        if bytes.len() > STATEMENT_BYTES_MAX
+            || parents.len() > STATEMENT_PARENTS_MAX
+            || without > KEY_EPOCHS_MAX
+        {
             return Err(BadStatement::TooLarge);
         }
         Ok(Self { hash: hash(&bytes), by, parents, at_millis, act, bytes })
