@@ -23,6 +23,9 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// Between two looks at something that is under way elsewhere.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// How the variables begin in which cargo tells a program of its own package.
+const PACKAGE_VARS: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 /// The two programs.
 #[derive(Debug, Clone)]
 pub struct Programs {
@@ -42,6 +45,12 @@ impl Programs {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
+        // Crates whose build scripts look at who asks would be built anew for us, and again for others.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| PACKAGE_VARS.iter().any(|p| name.starts_with(p))) {
+                command.env_remove(name);
+            }
+        }
         command.args(["build", "--quiet", "-p", "linli-node", "-p", "linli-hub"]);
         command.args(["--message-format", "json-render-diagnostics"]);
         if release {

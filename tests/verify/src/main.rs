@@ -13,6 +13,9 @@ use anyhow::{Context as _, bail};
 /// Simulated worlds unless told otherwise: minutes on two cores.
 const SEEDS: u32 = 300;
 
+/// How the variables begin in which cargo tells a program of its own package.
+const PACKAGE_VARS: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 const HELP: &str = "\
 cargo verify [--quick] [--seeds N]
 
@@ -129,8 +132,13 @@ fn cargo() -> Command {
     if let Some(programs) = env::current_exe().ok().as_deref().and_then(Path::parent) {
         cargo.env("LINLI_PROGRAMS", programs);
     }
-    // Ours would send the inner cargo's relative questions to this package.
-    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    // What the outer cargo says of this package would send the inner one's questions to it, and has
+    // crates built anew whose build scripts look at it.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| PACKAGE_VARS.iter().any(|p| name.starts_with(p))) {
+            cargo.env_remove(name);
+        }
+    }
     cargo
 }
 
