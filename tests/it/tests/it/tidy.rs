@@ -1,9 +1,11 @@
 //! The rules of the house that a compiler does not know: who may import whom, how long a file
-//! may be, how it opens, that documents name files which exist, and which words stay out.
+//! may be, how it opens, that documents name files which exist, and which words stay out,
+//! and which crates.
 //!
 //! Each check is a function from the tree to a list of problems. It refuses to judge style that
 //! rustfmt and clippy can judge.
 
+mod bans;
 mod docs;
 mod imports;
 mod tree;
@@ -23,6 +25,11 @@ const WORDS_OUT: [&str; 3] =
 #[test]
 fn imports_go_downward_only() {
     assert_tidy(imports::problems(&Tree::of_workspace()));
+}
+
+#[test]
+fn nothing_banned_is_locked() {
+    assert_tidy(bans::problems(&Tree::of_workspace()));
 }
 
 #[test]
