@@ -18,6 +18,7 @@
 //! back.
 
 mod file;
+mod keys;
 mod make;
 mod statement;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use file::DamagedList;
+pub use keys::Lacks;
 pub use make::{NotSigned, recovery_name};
 pub use statement::{
     Act, BadStatement, KeyMark, Member, Statement, founding_statement, mark, open_key, wrap_key,
@@ -448,114 +450,6 @@ impl Members {
     /// Statements that follow one that has not come.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
-    }
-
-    /// Every key the list names, with the place of the statement that does.
-    fn marks(&self) -> impl Iterator<Item = (usize, KeyMark)> + '_ {
-        self.list.iter().enumerate().flat_map(|(at, node)| {
-            let marks: &[KeyMark] = match &node.statement.act {
-                Act::Found { marks, .. } => marks,
-                Act::Remove { mark, .. } => std::slice::from_ref(mark),
-                Act::Admit { .. } | Act::Recovery { .. } => &[],
-            };
-            marks.iter().map(move |mark| (at, *mark))
-        })
-    }
-
-    /// Keys the list names and the ring lacks, with the wrapped key if one was made for `to`.
-    pub fn lacking(&self, ring: &KeyRing, to: StatementHash) -> Vec<(KeyMark, Option<&[u8]>)> {
-        let held: BTreeSet<KeyMark> = ring.keys().map(|key| mark(&self.community, key)).collect();
-        let wrapped = |at: usize| {
-            let Act::Remove { wraps, .. } = &self.list[at].statement.act else { return None };
-            wraps.iter().find(|(own, _)| *own == to).map(|(_, wrapped)| wrapped.as_slice())
-        };
-        let lacks = self.marks().filter(|(_, mark)| !held.contains(mark));
-        lacks.map(|(at, mark)| (mark, wrapped(at))).collect()
-    }
-
-    /// Keys the list names and the ring lacks, by whether who began them is on the list.
-    pub fn lacks(&self, ring: &KeyRing) -> Lacks {
-        let held: BTreeSet<KeyMark> = ring.keys().map(|key| mark(&self.community, key)).collect();
-        let mut lacks = Lacks::default();
-        for (at, mark) in self.marks().filter(|(_, mark)| !held.contains(mark)) {
-            let by = self.places.get(&self.list[at].statement.by).copied().unwrap_or(0);
-            if self.is_live(by) {
-                lacks.awaited.insert(mark);
-            } else {
-                lacks.withheld.insert(mark);
-            }
-        }
-        lacks
-    }
-
-    /// Whether the admission at `to` was given a key: by the statement at `named`, which names it,
-    /// or by who let in.
-    fn gave(&self, (named, mark): (usize, KeyMark), to: usize) -> bool {
-        let (node, admitted) = (&self.list[named], &self.list[to]);
-        if named == to {
-            return true;
-        }
-        if admitted.past.holds(named) {
-            // Who comes in is handed all that who lets in has.
-            return match &admitted.statement.act {
-                Act::Admit { without, .. } | Act::Recovery { without, .. } => {
-                    !without.contains(&mark)
-                }
-                Act::Found { .. } | Act::Remove { .. } => true,
-            };
-        }
-        let hash = admitted.statement.hash;
-        match &node.statement.act {
-            Act::Remove { wraps, .. } => {
-                // Who begins an epoch has its key.
-                node.statement.by == hash || wraps.iter().any(|(own, _)| *own == hash)
-            }
-            _ => false,
-        }
-    }
-
-    /// Who is in force and was not given a key: it came in while the epoch began, or by somebody
-    /// who lacked the key.
-    pub fn in_need(&self) -> Vec<(StatementHash, MemberKeys, KeyMark)> {
-        let live: Vec<usize> = self.admissions().filter(|at| self.is_live(*at)).collect();
-        let mut needs = Vec::new();
-        for (named, mark) in self.marks() {
-            for at in &live {
-                let statement = &self.list[*at].statement;
-                if !self.gave((named, mark), *at)
-                    && let Some(keys) = statement.admitted()
-                {
-                    needs.push((statement.hash, *keys, mark));
-                }
-            }
-        }
-        needs
-    }
-
-    /// Whether somebody who is no longer in force was given the key that seals.
-    pub fn must_rotate(&self, ring: &KeyRing) -> bool {
-        let newest = mark(&self.community, ring.newest());
-        let gone: Vec<usize> = self.admissions().filter(|at| !self.is_live(*at)).collect();
-        self.marks()
-            .filter(|(_, mark)| *mark == newest)
-            .any(|named| gone.iter().any(|at| self.gave(named, *at)))
-    }
-}
-
-/// Keys that a list names and a ring lacks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lacks {
-    /// Begun by who is on the list: they are on their way.
-    pub awaited: BTreeSet<KeyMark>,
-    /// Begun by who is on it no more: they come if anybody who stays was given them, and a thief
-    /// gives them to nobody.
-    pub withheld: BTreeSet<KeyMark>,
-}
-
-impl Lacks {
-    /// Both.
-    pub fn all(self) -> BTreeSet<KeyMark> {
-        self.awaited.into_iter().chain(self.withheld).collect()
     }
 }
 
