@@ -3,13 +3,9 @@
 //! It refuses a ring that no list which lets this machine in was begun with, and every key that
 //! the list does not name.
 
-use std::collections::BTreeSet;
-
 use data_encoding::BASE64;
 use linli_domain::id::{PeerName, Space};
-use linli_domain::seal::{
-    DeviceKey, KeyMark, KeyRing, Member, MemberRow, Members, mark, unwrap, wrap,
-};
+use linli_domain::seal::{DeviceKey, KeyRing, Member, MemberRow, Members, mark, unwrap, wrap};
 use linli_domain::value::Value;
 use linli_store::disk::Disk;
 use linli_store::views::Views;
@@ -66,10 +62,8 @@ impl<D: Disk, V: Views> Site<D, V> {
             return;
         };
         let list = self.roll.list.as_ref();
-        let lacking =
-            list.and_then(|list| Some(list.lacking(held, list.admission(&device.keys())?)));
-        let lacking: BTreeSet<KeyMark> =
-            lacking.into_iter().flatten().map(|(marked, _)| marked).collect();
+        let list = list.filter(|list| list.admission(&device.keys()).is_some());
+        let lacking = list.map(|list| list.lacks(held).all()).unwrap_or_default();
         if lacking.is_empty() {
             return;
         }

@@ -24,20 +24,22 @@ impl Members {
 
     /// Keys the list names and the ring lacks, with the wrapped key if one was made for `to`.
     pub fn lacking(&self, ring: &KeyRing, to: StatementHash) -> Vec<(KeyMark, Option<&[u8]>)> {
-        let held: BTreeSet<KeyMark> = ring.keys().map(|key| mark(&self.community, key)).collect();
         let wrapped = |at: usize| {
             let Act::Remove { wraps, .. } = &self.list[at].statement.act else { return None };
             wraps.iter().find(|(own, _)| *own == to).map(|(_, wrapped)| wrapped.as_slice())
         };
-        let lacks = self.marks().filter(|(_, mark)| !held.contains(mark));
-        lacks.map(|(at, mark)| (mark, wrapped(at))).collect()
+        self.unheld(ring).map(|(at, mark)| (mark, wrapped(at))).collect()
+    }
+
+    fn unheld(&self, ring: &KeyRing) -> impl Iterator<Item = (usize, KeyMark)> + '_ {
+        let held: BTreeSet<KeyMark> = ring.keys().map(|key| mark(&self.community, key)).collect();
+        self.marks().filter(move |(_, mark)| !held.contains(mark))
     }
 
     /// Keys the list names and the ring lacks, by whether who began them is on the list.
     pub fn lacks(&self, ring: &KeyRing) -> Lacks {
-        let held: BTreeSet<KeyMark> = ring.keys().map(|key| mark(&self.community, key)).collect();
         let mut lacks = Lacks::default();
-        for (at, mark) in self.marks().filter(|(_, mark)| !held.contains(mark)) {
+        for (at, mark) in self.unheld(ring) {
             let by = self.places.get(&self.list[at].statement.by).copied().unwrap_or(0);
             if self.is_live(by) {
                 lacks.awaited.insert(mark);
