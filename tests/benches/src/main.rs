@@ -87,7 +87,6 @@ fn main() -> anyhow::Result<()> {
         };
     }
     let programs = programs()?;
-    let mut grown = Grown::default();
     let mut measured = Measured::default();
     for nth in 1..=words.reps {
         eprintln!("{nth}/{}", words.reps);
@@ -109,11 +108,14 @@ fn main() -> anyhow::Result<()> {
     }
     println!("{} entries, {} repetitions, {cores} cores\n", words.entries, words.reps);
     print!("{}", measured.render());
-    if wanted.has("GROWTH") {
+    let grown = if wanted.has("GROWTH") {
         let dir = tempfile::tempdir_in(&words.dir)?;
-        grown = runtime.block_on(growth::measure(&programs, dir.path(), &growth::SIZES))?;
+        let grown = runtime.block_on(growth::measure(&programs, dir.path(), &growth::SIZES))?;
         print!("\n{}", grown.render());
-    }
+        grown
+    } else {
+        Grown::default()
+    };
     if let Some(path) = words.json {
         let table = json!({
             "entries": words.entries,
