@@ -157,6 +157,7 @@ pub const LEAK: Leak = Leak {
     building: "b05",
     entrance: "2",
     room: "301",
+    above: "超市楼上",
     address: "草西街5号楼（超市楼上）2单元301室",
     group: "18",
     slot: 5,
@@ -173,6 +174,8 @@ pub struct Leak {
     pub entrance: &'static str,
     /// The room.
     pub room: &'static str,
+    /// How people tell its building from the others of its street.
+    pub above: &'static str,
     /// The address, as people say it.
     pub address: &'static str,
     /// The mutual group.

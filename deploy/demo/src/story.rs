@@ -8,7 +8,7 @@ use linli_runtime::ask::{Answer, Ask};
 use serde_json::json;
 
 use crate::communities::LEAK;
-use crate::office::{Daemon, settle, until};
+use crate::office::{Daemon, settle};
 
 /// Where it happens.
 pub const COMMUNITY: &str = LEAK.community;
@@ -93,20 +93,16 @@ pub fn play(hub: &Daemon, first: &Daemon, second: &Daemon) -> anyhow::Result<Vec
 
 /// The leak: found by search, looked up with a reason, closed the same day.
 fn leak(desk: &Daemon) -> anyhow::Result<String> {
-    let text = format!("草西街 {}", LEAK.room);
+    // As the neighbour says it on the phone. The street and the room alone name dozens.
+    let text = format!("{} {}单元{}室", LEAK.above, LEAK.entrance, LEAK.room);
     let Answer::Entries { entries, .. } = desk.ask(&Ask::Find { text, max: 20 })? else {
         anyhow::bail!("a search gives entries")
     };
-    let household = entries
-        .iter()
-        .find(|entry| entry.entry.kind() == "household")
-        .context("the dwelling is found by street and room")?;
-    // Its key may come a moment after the entry.
-    until("the phone is there, masked", || {
-        let ask = Ask::Show { community: None, entry: household.entry.clone(), reason: None };
-        let Answer::Entry(seen) = desk.ask(&ask)? else { anyhow::bail!("the household is shown") };
-        Ok(seen.fields.contains_key("phone").then_some(()))
-    })?;
+    let found: Vec<_> = entries.iter().filter(|found| found.entry.kind() == "household").collect();
+    let [household] = found.as_slice() else {
+        anyhow::bail!("{} dwellings are found by what the neighbour says, not one", found.len())
+    };
+    ensure!(household.fields.get("phone").is_some_and(|phone| phone == "•••"), "masked");
     let reason = Some("漏水，联系住户关阀".to_owned());
     let ask = Ask::Show { community: None, entry: household.entry.clone(), reason };
     let Answer::Entry(seen) = desk.ask(&ask)? else { anyhow::bail!("the household is shown") };
@@ -114,7 +110,7 @@ fn leak(desk: &Daemon) -> anyhow::Result<String> {
     let leak = desk.add(
         "issue",
         json!({
-            "title": "超市楼上漏水", "category": "leak", "place": "草西街5号楼",
+            "title": format!("{}漏水", LEAK.above), "category": "leak", "place": "草西街5号楼",
             "household": household.entry.to_string(), "group": LEAK.group,
         }),
     )?;

@@ -36,7 +36,8 @@ fn code(building: u32) -> String {
 
 fn street(building: u32) -> String {
     let within = (building - 1) % 12 + 1;
-    let shop = if code(building) == LEAK.building { "（超市楼上）" } else { "" };
+    let leaks = code(building) == LEAK.building;
+    let shop = if leaks { format!("（{}）", LEAK.above) } else { String::new() };
     format!("{}{within}号楼{shop}", STREETS[(building as usize - 1) / 12])
 }
 
