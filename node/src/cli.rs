@@ -94,6 +94,9 @@ pub(crate) enum Command {
         /// 最多列出多少条 | Entries at most
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = at_most_a_page)]
         max: usize,
+        /// 从这条之后接着列 | Continue after this entry
+        #[arg(long, value_name = "KIND/ID", value_parser = EntryId::parse)]
+        after: Option<EntryId>,
     },
     /// 各项数，附分子、分母、覆盖与截至时间 | Figures with numerator, denominator, coverage and as-of
     Figures(FigureFlags),

@@ -54,7 +54,7 @@ pub(crate) fn run(terminal: &Terminal, command: Command) -> Result<(), Trouble> 
         Command::Show { entry, reason, follow: false } => {
             Ask::Show { community: None, entry, reason }
         }
-        Command::Find { words, max } => Ask::Find { text: words.join(" "), max },
+        Command::Find { words, max, after } => Ask::Find { text: words.join(" "), after, max },
         Command::Conflicts => Ask::Conflicts { max: LISTED_MAX },
         Command::Refusals { command } => return terminal.refusals(command),
         Command::Status => Ask::Status {},

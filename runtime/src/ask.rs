@@ -119,10 +119,13 @@ pub enum Ask {
     },
     /// The kinds this machine has definitions for.
     Kinds {},
-    /// Entries whose searchable fields contain every word of the text.
+    /// Entries whose searchable fields contain every word of the text, kind by kind, in id order.
     Find {
         /// The words.
         text: String,
+        /// Continue after this entry.
+        #[serde(default)]
+        after: Option<EntryId>,
         /// Entries at most.
         max: usize,
     },

@@ -95,7 +95,8 @@ pub fn play(hub: &Daemon, first: &Daemon, second: &Daemon) -> anyhow::Result<Vec
 fn leak(desk: &Daemon) -> anyhow::Result<String> {
     // As the neighbour says it on the phone. The street and the room alone name dozens.
     let text = format!("{} {}单元{}室", LEAK.above, LEAK.entrance, LEAK.room);
-    let Answer::Entries { entries, .. } = desk.ask(&Ask::Find { text, max: 20 })? else {
+    let Answer::Entries { entries, .. } = desk.ask(&Ask::Find { text, after: None, max: 20 })?
+    else {
         anyhow::bail!("a search gives entries")
     };
     let found: Vec<_> = entries.iter().filter(|found| found.entry.kind() == "household").collect();

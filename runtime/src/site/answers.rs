@@ -51,10 +51,16 @@ impl<D: Disk, V: Views> Site<D, V> {
                 self.list(&kind, state.as_deref(), community, after, max, sight)
             }
             Ask::Kinds {} => Ok(Answer::Kinds { kinds: self.kinds() }),
-            Ask::Find { text, max } => {
+            Ask::Find { text, after, max } => {
+                if let Some(kind) = after.as_ref().map(EntryId::kind)
+                    && self.registry.kind(kind).is_none()
+                {
+                    return Err(EditError::unknown_kind(&self.registry, kind).trouble());
+                }
                 let community = self.community(None).map_err(|error| error.trouble())?;
-                let entries = self.find(&community, &text, max).map_err(views_trouble)?;
-                Ok(Answer::Entries { entries, next: None })
+                let found = self.find(&community, &text, after, max);
+                let (entries, next) = found.map_err(views_trouble)?;
+                Ok(Answer::Entries { entries, next })
             }
             Ask::Figures(query) => self.figures(&query),
             Ask::Behind { figure, max } => self.behind(&figure, max),

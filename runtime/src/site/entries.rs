@@ -30,6 +30,34 @@ pub(super) enum Sight {
     Whole,
 }
 
+/// Entries to show, and whether others were left out.
+struct Page {
+    entries: Vec<EntryView>,
+    max: usize,
+    /// One more was wanted than there is room for.
+    over: bool,
+}
+
+impl Page {
+    fn new(max: usize) -> Self {
+        Self { entries: Vec::new(), max: max.clamp(1, PAGE_MAX), over: false }
+    }
+
+    fn add(&mut self, view: impl FnOnce() -> EntryView) {
+        if self.entries.len() < self.max {
+            self.entries.push(view());
+        } else {
+            self.over = true;
+        }
+    }
+
+    /// The entries, and the last of them where there are more.
+    fn end(self) -> (Vec<EntryView>, Option<EntryId>) {
+        let last = self.entries.last().filter(|_| self.over).map(|view| view.entry.clone());
+        (self.entries, last)
+    }
+}
+
 impl<D: Disk, V: Views> Site<D, V> {
     /// The entry's place in its workflow.
     pub(super) fn progress(&self, kind: &str, entry: &Entry) -> Progress {
@@ -59,71 +87,76 @@ impl<D: Disk, V: Views> Site<D, V> {
         Ok(ids)
     }
 
-    /// A page of a ledger and where the next begins.
+    /// A page of a ledger, and after which entry the next begins where there is more.
     pub(super) fn page(
         &mut self,
         community: &CommunityId,
         kind: &str,
         state: Option<&str>,
-        mut after: Option<EntryId>,
+        after: Option<EntryId>,
         max: usize,
         sight: Sight,
     ) -> Result<(Vec<EntryView>, Option<EntryId>), ViewsError> {
-        let max = max.clamp(1, PAGE_MAX);
-        let mut page = Vec::new();
-        loop {
-            let ids = self.ids(community, kind, after.as_ref(), max)?;
-            let end = ids.len() < max;
-            for id in ids {
-                let entry = self.entry(community, &id);
-                let view = self.view(community, &id, &entry, sight);
-                after = Some(id);
-                if state.is_none_or(|wanted| wanted == view.state) {
-                    page.push(view);
-                }
-                if page.len() == max {
-                    return Ok((page, after));
-                }
-            }
-            if end {
-                return Ok((page, None));
-            }
-        }
+        let mut page = Page::new(max);
+        self.pick(community, kind, after, sight, &mut page, |site, entry| {
+            state.is_none_or(|wanted| wanted == site.progress(kind, entry).state)
+        })?;
+        Ok(page.end())
     }
 
-    /// Entries whose searchable fields, states and ids contain every word.
+    /// Entries whose searchable fields, states and ids contain every word, kind by kind, and after
+    /// which entry the next begin where there are more.
     pub(super) fn find(
         &mut self,
         community: &CommunityId,
         text: &str,
+        mut after: Option<EntryId>,
         max: usize,
-    ) -> Result<Vec<EntryView>, ViewsError> {
+    ) -> Result<(Vec<EntryView>, Option<EntryId>), ViewsError> {
         let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
-        let mut found = Vec::new();
+        let mut page = Page::new(max);
         if words.is_empty() {
-            return Ok(found);
+            return Ok(page.end());
         }
         let registry = self.registry.clone();
-        for kind in registry.kinds() {
-            let mut after = None;
-            loop {
-                let ids = self.ids(community, &kind.name, after.as_ref(), PAGE_MAX)?;
-                for id in &ids {
-                    let entry = self.entry(community, id);
-                    if matches(kind, &entry, &words) {
-                        found.push(self.view(community, id, &entry, Sight::Masked));
-                        if found.len() >= max.clamp(1, PAGE_MAX) {
-                            return Ok(found);
-                        }
+        let from = after.as_ref().map_or_else(String::new, |after| after.kind().to_owned());
+        let kinds = registry.kinds().skip_while(|kind| !from.is_empty() && kind.name != from);
+        for kind in kinds {
+            let after = after.take();
+            self.pick(community, &kind.name, after, Sight::Masked, &mut page, |_, entry| {
+                matches(kind, entry, &words)
+            })?;
+        }
+        Ok(page.end())
+    }
+
+    /// Adds to the page what is wanted of a kind, in id order, until the page is over.
+    fn pick(
+        &mut self,
+        community: &CommunityId,
+        kind: &str,
+        mut after: Option<EntryId>,
+        sight: Sight,
+        page: &mut Page,
+        wanted: impl Fn(&Self, &Entry) -> bool,
+    ) -> Result<(), ViewsError> {
+        while !page.over {
+            let ids = self.ids(community, kind, after.as_ref(), PAGE_MAX)?;
+            for id in &ids {
+                let entry = self.entry(community, id);
+                if wanted(self, &entry) {
+                    page.add(|| self.view(community, id, &entry, sight));
+                    if page.over {
+                        return Ok(());
                     }
                 }
-                after = ids.last().cloned();
-                if ids.len() < PAGE_MAX {
-                    break;
-                }
             }
+            if ids.len() < PAGE_MAX {
+                return Ok(());
+            }
+            after = ids.last().cloned();
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Fields with several live values and steps that are not legal where they landed.

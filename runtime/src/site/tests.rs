@@ -11,6 +11,7 @@ mod found;
 mod lives;
 mod members;
 mod packs;
+mod pages;
 mod quota;
 mod refusals;
 mod restored;

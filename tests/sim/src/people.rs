@@ -228,7 +228,7 @@ impl People {
             }),
             1 => Ask::Conflicts { max: 50 },
             2 => Ask::Refused { max: 50 },
-            3 => Ask::Find { text: "w1".to_owned(), max: 20 },
+            3 => Ask::Find { text: "w1".to_owned(), after: None, max: 20 },
             4 => Ask::Recount {},
             5 => Ask::Behind {
                 figure: FigureQuery { metric: Some("M01".to_owned()), ..FigureQuery::default() },

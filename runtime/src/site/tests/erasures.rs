@@ -96,7 +96,7 @@ fn erasing_reaches_hub_and_desks_and_a_desk_that_was_away_brings_nothing_back() 
     }
     for desk in &mut sites[1..] {
         for words in [NAME, PHONE] {
-            let found = desk.ask(Ask::Find { text: words.to_owned(), max: 9 });
+            let found = desk.ask(Ask::Find { text: words.to_owned(), after: None, max: 9 });
             let Answer::Entries { entries, .. } = found else { panic!("{found:?}") };
             assert!(entries.is_empty(), "{entries:?}");
         }

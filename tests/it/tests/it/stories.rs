@@ -143,7 +143,7 @@ fn show_because(
 }
 
 fn find(daemon: &Daemon, text: &str) -> Vec<EntryView> {
-    match daemon.ask(&Ask::Find { text: text.to_owned(), max: 20 }).unwrap() {
+    match daemon.ask(&Ask::Find { text: text.to_owned(), after: None, max: 20 }).unwrap() {
         Answer::Entries { entries, .. } => entries,
         other => panic!("a search answered {other:?}"),
     }

@@ -85,7 +85,7 @@ fn a_thousand_canaries_are_found_nowhere_but_in_the_views_of_their_desks() {
     assert!(memory.bytes > 1_000_000, "its memory can be read");
     // A hub that is asked for a person has the question in its memory, and nowhere else.
     for text in &words.drawn()[..20] {
-        let ask = Ask::Find { text: text.clone(), max: 9 };
+        let ask = Ask::Find { text: text.clone(), after: None, max: 9 };
         answers.push(serde_json::to_string(&town.street.hub.try_ask(&ask).unwrap()).unwrap());
         let (kind, state) = ("issue".to_owned(), Some(text.clone()));
         let ask = Ask::List { kind, state, community: None, after: None, max: 9, whole: true };
