@@ -94,7 +94,7 @@ fn write_all(
             };
             let answer = daemon.ask(&ask).map_err(|error| error.trouble(terminal.program))?;
             let (entries, next) = match answer {
-                Answer::Entries { entries, next } => (entries, next),
+                Answer::Entries { entries, next, .. } => (entries, next),
                 Answer::Trouble(trouble) => return Err(trouble),
                 _ => (Vec::new(), None),
             };

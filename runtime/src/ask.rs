@@ -135,6 +135,9 @@ pub enum Ask {
     Behind {
         /// The figure; `metric` is needed.
         figure: FigureQuery,
+        /// Continue after this entry, in one community.
+        #[serde(default)]
+        after: Option<EntryId>,
         /// Entries at most.
         max: usize,
     },

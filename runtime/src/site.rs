@@ -22,6 +22,7 @@ mod restored;
 mod rings;
 mod room;
 mod shut_out;
+mod walk;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};

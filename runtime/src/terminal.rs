@@ -90,7 +90,11 @@ impl Terminal {
     /// are left out of what a person reads, unless all are wanted.
     pub fn show_figures(&self, flags: &FigureFlags) -> Result<(), Trouble> {
         if flags.behind {
-            return self.run(&Ask::Behind { figure: flags.query(), max: flags.max });
+            return self.run(&Ask::Behind {
+                figure: flags.query(),
+                after: flags.after.clone(),
+                max: flags.max,
+            });
         }
         let answer = self.ask(&self.daemon()?, &Ask::Figures(flags.query()))?;
         let Answer::Figures { mut figures } = answer else { return self.show(&answer) };

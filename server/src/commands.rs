@@ -107,10 +107,13 @@ fn every_ledger(terminal: &Terminal, list: impl Fn(String) -> Ask) -> Result<(),
     let daemon = terminal.daemon()?;
     let Answer::Kinds { kinds } = terminal.ask(&daemon, &Ask::Kinds {})? else { return Ok(()) };
     let mut entries: Vec<EntryView> = Vec::new();
+    let mut more = false;
     for kind in kinds.into_iter().filter(|kind| !kind.ledger.is_empty()) {
-        if let Answer::Entries { entries: page, .. } = terminal.ask(&daemon, &list(kind.kind))? {
+        let answer = terminal.ask(&daemon, &list(kind.kind))?;
+        if let Answer::Entries { entries: page, more: cut, .. } = answer {
             entries.extend(page);
+            more |= cut;
         }
     }
-    terminal.show(&Answer::Entries { entries, next: None })
+    terminal.show(&Answer::Entries { entries, next: None, more })
 }

@@ -73,7 +73,7 @@ pub fn play(hub: &Daemon, first: &Daemon, second: &Daemon) -> anyhow::Result<Vec
         let tasks = entry.fields.get("tasks").and_then(|tasks| tasks.as_array());
         ensure!(tasks.is_some_and(|tasks| tasks.len() >= 2), "both desks' tasks are kept");
     }
-    let Answer::Conflicts { conflicts } = second.ask(&Ask::Conflicts { max: 50 })? else {
+    let Answer::Conflicts { conflicts, .. } = second.ask(&Ask::Conflicts { max: 50 })? else {
         anyhow::bail!("conflicts are listed")
     };
     let handler = conflicts

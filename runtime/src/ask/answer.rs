@@ -47,6 +47,9 @@ pub enum Answer {
         entries: Vec<EntryView>,
         /// Give this as `after` for the next page.
         next: Option<EntryId>,
+        /// There is more than this. Without `next` it takes a question about one community.
+        #[serde(default)]
+        more: bool,
     },
     /// To `Kinds`.
     Kinds {
@@ -65,11 +68,17 @@ pub enum Answer {
     Conflicts {
         /// One for each field or step in conflict.
         conflicts: Vec<ConflictView>,
+        /// There are more than these.
+        #[serde(default)]
+        more: bool,
     },
     /// To `Refused`.
     Refused {
         /// Newest last.
         refused: Vec<RefusedView>,
+        /// There are more than these.
+        #[serde(default)]
+        more: bool,
     },
     /// To `RefusedBytes`.
     RefusedBytes {
@@ -134,6 +143,9 @@ pub enum Answer {
     Erasures {
         /// Those that this machine has heard of.
         erasures: Vec<ErasureView>,
+        /// There are more than these.
+        #[serde(default)]
+        more: bool,
     },
     /// To `Recount`.
     Recount {

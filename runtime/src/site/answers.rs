@@ -9,6 +9,7 @@ use linli_store::views::{Views, ViewsError};
 
 use super::Site;
 use super::entries::Sight;
+use super::walk::Page;
 use super::writes::Written;
 use crate::ask::{
     Answer, Ask, EntryView, KindView, LinkView, PAGE_MAX, RecordForm, SpaceView, Status, Trouble,
@@ -58,21 +59,22 @@ impl<D: Disk, V: Views> Site<D, V> {
                     return Err(EditError::unknown_kind(&self.registry, kind).trouble());
                 }
                 let community = self.community(None).map_err(|error| error.trouble())?;
-                let found = self.find(&community, &text, after, max);
-                let (entries, next) = found.map_err(views_trouble)?;
-                Ok(Answer::Entries { entries, next })
+                let found = self.find(&community, &text, after, max).map_err(views_trouble)?;
+                Ok(found.answer(true))
             }
             Ask::Figures(query) => self.figures(&query),
-            Ask::Behind { figure, max } => self.behind(&figure, max),
+            Ask::Behind { figure, after, max } => self.behind(&figure, after, max),
             Ask::Conflicts { max } => {
-                let mut conflicts = Vec::new();
+                let mut page = Page::new(max);
                 for community in self.hosted.clone() {
-                    let left = max.saturating_sub(conflicts.len());
-                    conflicts.extend(self.conflicts(&community, left).map_err(views_trouble)?);
+                    let walked = self.conflicts_into(&mut page, &community);
+                    if walked.map_err(views_trouble)?.is_break() {
+                        break;
+                    }
                 }
-                Ok(Answer::Conflicts { conflicts })
+                Ok(Answer::Conflicts { conflicts: page.found, more: page.more })
             }
-            Ask::Refused { max } => Ok(Answer::Refused { refused: self.refused(max) }),
+            Ask::Refused { max } => Ok(self.refused(max)),
             Ask::RefusedBytes { after } => Ok(self.refused_bytes(after)),
             Ask::JudgeAgain { change } => self.judge_again(change.as_deref()),
             Ask::AcceptLife { machine } => self.accept_life(&machine),
@@ -204,25 +206,21 @@ impl<D: Disk, V: Views> Site<D, V> {
         max: usize,
         sight: Sight,
     ) -> Result<Answer, Trouble> {
-        let community = match community {
-            None if self.books.me().role() != Role::Node => {
-                // A hub lists one community after the other; a page ends with a community.
-                let mut entries: Vec<EntryView> = Vec::new();
-                for community in self.hosted.clone() {
-                    let left = max.saturating_sub(entries.len());
-                    if left == 0 {
-                        break;
-                    }
-                    let page = self.page(&community, kind, state, None, left, sight);
-                    entries.extend(page.map_err(views_trouble)?.0);
-                }
-                return Ok(Answer::Entries { entries, next: None });
-            }
-            named => self.community(named.as_ref()).map_err(|error| error.trouble())?,
+        // A hub lists one community after the other.
+        let communities: Vec<CommunityId> = match &community {
+            None if self.books.me().role() != Role::Node => self.hosted.iter().cloned().collect(),
+            named => vec![self.community(named.as_ref()).map_err(|error| error.trouble())?],
         };
-        let page = self.page(&community, kind, state, after, max, sight);
-        let (entries, next) = page.map_err(views_trouble)?;
-        Ok(Answer::Entries { entries, next })
+        let one_community = communities.len() == 1;
+        let mut page = Page::new(max);
+        for community in communities {
+            let after = after.clone();
+            let walked = self.list_into(&mut page, &community, kind, state, after, sight);
+            if walked.map_err(views_trouble)?.is_break() {
+                break;
+            }
+        }
+        Ok(page.answer(one_community))
     }
 
     fn kinds(&self) -> Vec<KindView> {

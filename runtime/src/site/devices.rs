@@ -82,7 +82,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// The community's machines: those on the list, and those that wait.
     pub(super) fn devices(&mut self) -> Vec<DeviceView> {
         let Some(community) = self.books.me().community.clone() else { return Vec::new() };
-        let ids = self.ids(&community, KIND, None, crate::ask::PAGE_MAX).unwrap_or_default();
+        let ids = self.all_of(&community, KIND);
         let mut devices = Vec::new();
         let mut rows = self.roll.list.as_ref().map(Members::rows).unwrap_or_default();
         for id in ids {

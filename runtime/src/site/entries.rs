@@ -1,6 +1,7 @@
 //! Reading ledgers: pages, search, conflicts.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use linli_domain::entry::Entry;
 use linli_domain::id::{CommunityId, EntryId, Space};
@@ -12,7 +13,8 @@ use linli_store::views::{Views, ViewsError};
 use serde_json::Value as Json;
 
 use super::Site;
-use crate::ask::{ConflictView, EntryView, PAGE_MAX, StepView};
+use super::walk::{Halves, Page};
+use crate::ask::{ConflictView, EntryView, StepView};
 use crate::limits::SLICE_ENTRIES;
 
 /// What stands in place of a personal field that was not asked for with a reason.
@@ -30,34 +32,6 @@ pub(super) enum Sight {
     Whole,
 }
 
-/// Entries to show, and whether others were left out.
-struct Page {
-    entries: Vec<EntryView>,
-    max: usize,
-    /// One more was wanted than there is room for.
-    over: bool,
-}
-
-impl Page {
-    fn new(max: usize) -> Self {
-        Self { entries: Vec::new(), max: max.clamp(1, PAGE_MAX), over: false }
-    }
-
-    fn add(&mut self, view: impl FnOnce() -> EntryView) {
-        if self.entries.len() < self.max {
-            self.entries.push(view());
-        } else {
-            self.over = true;
-        }
-    }
-
-    /// The entries, and the last of them where there are more.
-    fn end(self) -> (Vec<EntryView>, Option<EntryId>) {
-        let last = self.entries.last().filter(|_| self.over).map(|view| view.entry.clone());
-        (self.entries, last)
-    }
-}
-
 impl<D: Disk, V: Views> Site<D, V> {
     /// The entry's place in its workflow.
     pub(super) fn progress(&self, kind: &str, entry: &Entry) -> Progress {
@@ -65,134 +39,80 @@ impl<D: Disk, V: Views> Site<D, V> {
         workflow.map_or_else(Progress::default, |workflow| fold(workflow, &entry.steps))
     }
 
-    /// Ids of entries of a kind, both halves together, ascending, after `after`.
-    pub(super) fn ids(
+    /// Adds the entries of a ledger that come after `after` to a page, those in a state if one is
+    /// named.
+    pub(super) fn list_into(
         &mut self,
-        community: &CommunityId,
-        kind: &str,
-        after: Option<&EntryId>,
-        max: usize,
-    ) -> Result<Vec<EntryId>, ViewsError> {
-        while self.write_rows(SLICE_ENTRIES) {}
-        let open = Space::Open(community.clone());
-        let sealed = Space::Sealed(community.clone());
-        let mut ids = self.books.entry_ids(&open, kind, after, max)?;
-        let whole = self.registry.kind(kind).is_none_or(|kind| kind.sealed);
-        if whole {
-            ids.extend(self.books.entry_ids(&sealed, kind, after, max)?);
-            ids.sort_unstable();
-            ids.dedup();
-            ids.truncate(max);
-        }
-        Ok(ids)
-    }
-
-    /// A page of a ledger, and after which entry the next begins where there is more.
-    pub(super) fn page(
-        &mut self,
+        page: &mut Page<EntryView>,
         community: &CommunityId,
         kind: &str,
         state: Option<&str>,
         after: Option<EntryId>,
-        max: usize,
         sight: Sight,
-    ) -> Result<(Vec<EntryView>, Option<EntryId>), ViewsError> {
-        let mut page = Page::new(max);
-        self.pick(community, kind, after, sight, &mut page, |site, entry| {
-            state.is_none_or(|wanted| wanted == site.progress(kind, entry).state)
-        })?;
-        Ok(page.end())
+    ) -> Result<ControlFlow<()>, ViewsError> {
+        self.walk(community, kind, Halves::Both, after, |site, id| {
+            let entry = site.entry(community, id);
+            if state.is_some_and(|wanted| wanted != site.progress(kind, &entry).state) {
+                return ControlFlow::Continue(());
+            }
+            page.add(site.view(community, id, &entry, sight))
+        })
     }
 
-    /// Entries whose searchable fields, states and ids contain every word, kind by kind, and after
-    /// which entry the next begin where there are more.
+    /// Entries whose searchable fields, states and ids contain every word, kind by kind.
     pub(super) fn find(
         &mut self,
         community: &CommunityId,
         text: &str,
         mut after: Option<EntryId>,
         max: usize,
-    ) -> Result<(Vec<EntryView>, Option<EntryId>), ViewsError> {
+    ) -> Result<Page<EntryView>, ViewsError> {
         let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
         let mut page = Page::new(max);
         if words.is_empty() {
-            return Ok(page.end());
+            return Ok(page);
         }
         let registry = self.registry.clone();
-        let from = after.as_ref().map_or_else(String::new, |after| after.kind().to_owned());
-        let kinds = registry.kinds().skip_while(|kind| !from.is_empty() && kind.name != from);
+        let from = after.as_ref().map(|after| after.kind().to_owned());
+        let kinds =
+            registry.kinds().skip_while(|kind| from.as_ref().is_some_and(|f| *f != kind.name));
         for kind in kinds {
-            let after = after.take();
-            self.pick(community, &kind.name, after, Sight::Masked, &mut page, |_, entry| {
-                matches(kind, entry, &words)
-            })?;
-        }
-        Ok(page.end())
-    }
-
-    /// Adds to the page what is wanted of a kind, in id order, until the page is over.
-    fn pick(
-        &mut self,
-        community: &CommunityId,
-        kind: &str,
-        mut after: Option<EntryId>,
-        sight: Sight,
-        page: &mut Page,
-        wanted: impl Fn(&Self, &Entry) -> bool,
-    ) -> Result<(), ViewsError> {
-        while !page.over {
-            let ids = self.ids(community, kind, after.as_ref(), PAGE_MAX)?;
-            for id in &ids {
-                let entry = self.entry(community, id);
-                if wanted(self, &entry) {
-                    page.add(|| self.view(community, id, &entry, sight));
-                    if page.over {
-                        return Ok(());
+            let walked =
+                self.walk(community, &kind.name, Halves::Both, after.take(), |site, id| {
+                    let entry = site.entry(community, id);
+                    if !matches(kind, &entry, &words) {
+                        return ControlFlow::Continue(());
                     }
-                }
+                    page.add(site.view(community, id, &entry, Sight::Masked))
+                })?;
+            if walked.is_break() {
+                break;
             }
-            if ids.len() < PAGE_MAX {
-                return Ok(());
-            }
-            after = ids.last().cloned();
         }
-        Ok(())
+        Ok(page)
     }
 
-    /// Fields with several live values and steps that are not legal where they landed.
-    pub(super) fn conflicts(
+    /// Adds to a page the fields with several live values, and the steps that are not legal where
+    /// they landed.
+    pub(super) fn conflicts_into(
         &mut self,
+        page: &mut Page<ConflictView>,
         community: &CommunityId,
-        max: usize,
-    ) -> Result<Vec<ConflictView>, ViewsError> {
+    ) -> Result<ControlFlow<()>, ViewsError> {
         while self.write_rows(SLICE_ENTRIES) {}
-        let mut found = Vec::new();
         for kind in self.books.kinds_in(&Space::Open(community.clone()))? {
-            let mut after = None;
-            loop {
-                let ids = self.ids(community, &kind, after.as_ref(), PAGE_MAX)?;
-                for id in &ids {
-                    self.conflicts_of(community, id, &mut found);
-                    if found.len() >= max.clamp(1, PAGE_MAX) {
-                        found.truncate(max);
-                        return Ok(found);
-                    }
-                }
-                after = ids.last().cloned();
-                if ids.len() < PAGE_MAX {
-                    break;
-                }
+            let walked = self.walk(community, &kind, Halves::Both, None, |site, id| {
+                site.conflicts_of(community, id).into_iter().try_for_each(|one| page.add(one))
+            })?;
+            if walked.is_break() {
+                return Ok(walked);
             }
         }
-        Ok(found)
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn conflicts_of(
-        &mut self,
-        community: &CommunityId,
-        id: &EntryId,
-        found: &mut Vec<ConflictView>,
-    ) {
+    fn conflicts_of(&mut self, community: &CommunityId, id: &EntryId) -> Vec<ConflictView> {
+        let mut found = Vec::new();
         let entry = self.entry(community, id);
         let space = Space::Open(community.clone());
         for conflict in &entry.conflicts {
@@ -228,6 +148,7 @@ impl<D: Disk, V: Views> Site<D, V> {
                 )],
             });
         }
+        found
     }
 
     fn class(&self, kind: &str, field: &str) -> Class {

@@ -6,6 +6,7 @@
 //! not stand there.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use jiff::ToSpan as _;
 use linli_domain::entry::Entry;
@@ -20,7 +21,8 @@ use serde_json::Value as Json;
 
 use super::Site;
 use super::answers::{not_here, views_trouble};
-use crate::ask::{Answer, ErasureView, PAGE_MAX, Trouble};
+use super::walk::{Halves, Page};
+use crate::ask::{Answer, ErasureView, Trouble};
 use crate::books::{BooksTrouble, ERASURE_TARGET};
 use crate::edit::{EditError, read_fields};
 use crate::limits::{
@@ -84,19 +86,16 @@ impl<D: Disk, V: Views> Site<D, V> {
 
     /// What was erased in the communities held here, oldest id first.
     pub(super) fn erasures(&mut self, max: usize) -> Result<Answer, Trouble> {
-        let max = max.clamp(1, PAGE_MAX);
-        let mut erasures = Vec::new();
+        let mut page = Page::new(max);
         for community in self.hosted.clone() {
-            let left = max - erasures.len();
-            if left == 0 {
+            let walked = self.walk(&community, ERASURE_KIND, Halves::Both, None, |site, id| {
+                site.erasure(&community, id).map_or(ControlFlow::Continue(()), |one| page.add(one))
+            });
+            if walked.map_err(views_trouble)?.is_break() {
                 break;
             }
-            let ids = self.ids(&community, ERASURE_KIND, None, left).map_err(views_trouble)?;
-            for id in ids {
-                erasures.extend(self.erasure(&community, &id));
-            }
         }
-        Ok(Answer::Erasures { erasures })
+        Ok(Answer::Erasures { erasures: page.found, more: page.more })
     }
 
     /// One that counts: its target is erased here.
@@ -143,27 +142,23 @@ impl<D: Disk, V: Views> Site<D, V> {
         let mut linked = Vec::new();
         let registry = self.registry.clone();
         for kind in registry.kinds().filter(|kind| kind.name != ERASURE_KIND) {
-            let mut after = None;
-            loop {
-                let ids = self.ids(community, &kind.name, after.as_ref(), PAGE_MAX)?;
-                for id in &ids {
-                    let own = !self.books.half(&sealed, id).seals.is_empty()
-                        && !self.books.is_erased(&sealed, id);
-                    if id == target || !own {
-                        continue;
-                    }
-                    let entry = self.entry(community, id);
-                    if named.contains(id.as_str()) || names(&entry).contains(target.as_str()) {
-                        linked.push(id.clone());
-                        if linked.len() >= LINKED_MAX {
-                            return Ok(linked);
-                        }
-                    }
+            let walked = self.walk(community, &kind.name, Halves::Both, None, |site, id| {
+                let own = !site.books.half(&sealed, id).seals.is_empty()
+                    && !site.books.is_erased(&sealed, id);
+                if id == target || !own {
+                    return ControlFlow::Continue(());
                 }
-                if ids.len() < PAGE_MAX {
-                    break;
+                let entry = site.entry(community, id);
+                if named.contains(id.as_str()) || names(&entry).contains(target.as_str()) {
+                    linked.push(id.clone());
                 }
-                after = ids.last().cloned();
+                if linked.len() < LINKED_MAX {
+                    return ControlFlow::Continue(());
+                }
+                ControlFlow::Break(())
+            })?;
+            if walked.is_break() {
+                break;
             }
         }
         Ok(linked)

@@ -4,6 +4,7 @@
 //! open halves count, so that a node, its hub and the district count the same.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use indexmap::IndexSet;
 use linli_domain::doc::{Doc, entry_of};
@@ -11,7 +12,7 @@ use linli_domain::figure::{
     Amount, By, CellKey, Contributions, Coverage, Figure, InvalidPeriod, InvalidRow, Period, Query,
     Tally, contributions, counted_part, measure, refresh, share,
 };
-use linli_domain::grid::Trees;
+use linli_domain::grid::{self, Trees};
 use linli_domain::id::{CommunityId, EntryId, Role, Space};
 use linli_store::disk::Disk;
 use linli_store::views::Views;
@@ -20,7 +21,8 @@ use smol_str::SmolStr;
 use super::Site;
 use super::answers::views_trouble;
 use super::entries::Sight;
-use crate::ask::{Answer, EntryView, FigureQuery, PAGE_MAX, Trouble};
+use super::walk::{Halves, Page};
+use crate::ask::{Answer, FigureQuery, PAGE_MAX, Trouble};
 use crate::books::{Books, BooksTrouble, Row};
 use crate::half::Half;
 
@@ -139,7 +141,12 @@ impl<D: Disk, V: Views> Site<D, V> {
     }
 
     /// The entries behind a figure.
-    pub(super) fn behind(&mut self, asked: &FigureQuery, max: usize) -> Result<Answer, Trouble> {
+    pub(super) fn behind(
+        &mut self,
+        asked: &FigureQuery,
+        mut after: Option<EntryId>,
+        max: usize,
+    ) -> Result<Answer, Trouble> {
         self.finish_measuring()?;
         while self.write_rows(PAGE_MAX) {}
         let metric = asked.metric.clone().ok_or_else(|| figure_trouble("name a metric"))?;
@@ -147,36 +154,31 @@ impl<D: Disk, V: Views> Site<D, V> {
             Some(one) => vec![self.community(Some(one)).map_err(|error| error.trouble())?],
             None => self.hosted.iter().cloned().collect(),
         };
-        let mut entries: Vec<EntryView> = Vec::new();
-        for community in communities {
+        let one_community = communities.len() == 1;
+        let mut page = Page::new(max);
+        'full: for community in communities {
             let query = self.query(asked, Some(community.clone()))?;
             let space = Space::Open(community.clone());
-            for kind in self.books.kinds_in(&space).map_err(views_trouble)? {
-                let mut after = None;
-                loop {
-                    let ids = self.books.entry_ids(&space, &kind, after.as_ref(), PAGE_MAX);
-                    let ids = ids.map_err(views_trouble)?;
-                    for id in &ids {
-                        let Ok(counted) = counted(self.books.half(&space, id)) else { continue };
-                        let amount = share(&self.registry, &query, &metric, &counted);
-                        let Some(amount) = amount else { continue };
-                        let entry = self.entry(&community, id);
-                        let mut view = self.view(&community, id, &entry, Sight::Masked);
-                        view.oddities.push(format!("{metric}: {}/{}", amount.num, amount.den));
-                        entries.push(view);
-                        if entries.len() >= max.clamp(1, PAGE_MAX) {
-                            return Ok(Answer::Entries { entries, next: None });
-                        }
-                    }
-                    self.books.trim(&space);
-                    after = ids.last().cloned();
-                    if ids.len() < PAGE_MAX {
-                        break;
-                    }
+            let kinds = self.books.kinds_in(&space).map_err(views_trouble)?;
+            let from = after.as_ref().map(|after| after.kind().to_owned());
+            let before = |kind: &String| from.as_ref().is_some_and(|from| kind < from);
+            for kind in kinds.into_iter().skip_while(before) {
+                let after = after.take_if(|after| after.kind() == kind);
+                let walked = self.walk(&community, &kind, Halves::Open, after, |site, id| {
+                    let counted = counted(site.books.half(&space, id)).ok();
+                    let amount = counted.and_then(|it| share(&site.registry, &query, &metric, &it));
+                    let Some(amount) = amount else { return ControlFlow::Continue(()) };
+                    let entry = site.entry(&community, id);
+                    let mut view = site.view(&community, id, &entry, Sight::Masked);
+                    view.oddities.push(format!("{metric}: {}/{}", amount.num, amount.den));
+                    page.add(view)
+                });
+                if walked.map_err(views_trouble)?.is_break() {
+                    break 'full;
                 }
             }
         }
-        Ok(Answer::Entries { entries, next: None })
+        Ok(page.answer(one_community))
     }
 
     /// Counts everything again from the documents, and compares with what is kept.
@@ -191,22 +193,13 @@ impl<D: Disk, V: Views> Site<D, V> {
         for community in self.hosted.clone() {
             let space = Space::Open(community.clone());
             for kind in self.books.kinds_in(&space).map_err(views_trouble)? {
-                let mut after = None;
-                loop {
-                    let ids = self.books.entry_ids(&space, &kind, after.as_ref(), PAGE_MAX);
-                    let ids = ids.map_err(views_trouble)?;
-                    for id in &ids {
-                        entries += 1;
-                        let doc = &self.books.half(&space, id).doc;
-                        let new = measured(&self.registry, &community, id, doc, None);
-                        fresh.replace(&Contributions::default(), &new);
-                    }
-                    self.books.trim(&space);
-                    after = ids.last().cloned();
-                    if ids.len() < PAGE_MAX {
-                        break;
-                    }
-                }
+                let walked = self.walk_all(&community, &kind, Halves::Open, |site, id| {
+                    entries += 1;
+                    let doc = &site.books.half(&space, id).doc;
+                    let new = measured(&site.registry, &community, id, doc, None);
+                    fresh.replace(&Contributions::default(), &new);
+                });
+                walked.map_err(views_trouble)?;
             }
         }
         let kept = &self.keeper.tally;
@@ -271,18 +264,11 @@ impl<D: Disk, V: Views> Site<D, V> {
     fn trees(&mut self, community: &CommunityId) -> Result<Trees, Trouble> {
         let space = Space::Open(community.clone());
         let mut entries = Vec::new();
-        let mut after = None;
-        loop {
-            let ids = self.ids(community, linli_domain::grid::KIND, after.as_ref(), PAGE_MAX);
-            let ids = ids.map_err(views_trouble)?;
-            for id in &ids {
-                entries.push(entry_of(id, Some(&self.books.half(&space, id).doc), None));
-            }
-            after = ids.last().cloned();
-            if ids.len() < PAGE_MAX {
-                return Ok(Trees::from_entries(&entries));
-            }
-        }
+        let walked = self.walk_all(community, grid::KIND, Halves::Open, |site, id| {
+            entries.push(entry_of(id, Some(&site.books.half(&space, id).doc), None));
+        });
+        walked.map_err(views_trouble)?;
+        Ok(Trees::from_entries(&entries))
     }
 
     /// Who is in the figures, and how old the oldest of it may be.

@@ -19,7 +19,7 @@ use linli_store::disk::Disk;
 use linli_store::views::Views;
 
 use super::Site;
-use crate::ask::{ListView, PAGE_MAX};
+use crate::ask::ListView;
 
 const KIND: &str = "member";
 const STATEMENT: &str = "statement";
@@ -136,15 +136,7 @@ impl<D: Disk, V: Views> Site<D, V> {
     /// Every entry that claims to be a statement.
     pub(super) fn statement_entries(&mut self) -> Vec<EntryId> {
         let Some(community) = self.books.me().community.clone() else { return Vec::new() };
-        let (mut all, mut after) = (Vec::new(), None);
-        loop {
-            let page = self.ids(&community, KIND, after.as_ref(), PAGE_MAX).unwrap_or_default();
-            after = page.last().cloned();
-            all.extend(page);
-            if after.is_none() {
-                return all;
-            }
-        }
+        self.all_of(&community, KIND)
     }
 
     /// What an entry states, if it is what its id says.

@@ -14,16 +14,17 @@ use linli_store::disk::Disk;
 use linli_store::views::Views;
 
 use super::Site;
+use super::walk::Page;
 use crate::ask::{Answer, PAGE_MAX, RefusedChange, RefusedView, Trouble};
 use crate::books::JudgedAgain;
 use crate::limits::REFUSED_PAGE_BYTES;
 
 impl<D: Disk, V: Views> Site<D, V> {
-    pub(super) fn refused(&mut self, max: usize) -> Vec<RefusedView> {
-        let mut all: Vec<RefusedView> =
-            self.all_refused().into_iter().map(|(_, view, _)| view).collect();
-        all.truncate(max.clamp(1, PAGE_MAX));
-        all
+    pub(super) fn refused(&mut self, max: usize) -> Answer {
+        let mut page = Page::new(max);
+        // Broken off where the page is over.
+        let _over = self.all_refused().into_iter().try_for_each(|(_, view, _)| page.add(view));
+        Answer::Refused { refused: page.found, more: page.more }
     }
 
     /// A page of them with their bytes: at least one, and as many as an answer may hold.

@@ -131,7 +131,7 @@ fn settle_but(
         assert!(troubles.is_empty(), "{troubles:?}");
         let refused = site.ask(Ask::Refused { max: 9 });
         assert!(
-            matches!(&refused, Answer::Refused { refused } if refused.is_empty()),
+            matches!(&refused, Answer::Refused { refused, .. } if refused.is_empty()),
             "{refused:?}"
         );
         for standing in site.standings() {
@@ -152,6 +152,15 @@ fn written(answer: Answer) -> linli_domain::id::EntryId {
 fn add(site: &mut TestSite, kind: &str, fields: serde_json::Value) -> Answer {
     let fields = serde_json::from_value(fields).expect("an object");
     site.ask(Ask::Add { kind: kind.to_owned(), id: None, fields })
+}
+
+fn edit(
+    site: &mut TestSite,
+    entry: &linli_domain::id::EntryId,
+    fields: serde_json::Value,
+) -> Answer {
+    let fields = serde_json::from_value(fields).expect("an object");
+    site.ask(Ask::Edit { community: None, entry: entry.clone(), fields })
 }
 
 fn step(site: &mut TestSite, entry: &linli_domain::id::EntryId, action: &str) -> Answer {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches};
-use linli_domain::id::CommunityId;
+use linli_domain::id::{CommunityId, EntryId};
 
 use super::Lang;
 use crate::ask::{FigureQuery, PAGE_MAX};
@@ -60,6 +60,9 @@ pub struct FigureFlags {
     /// 最多列出多少条记录 | Entries to list at most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_most_a_page)]
     pub max: usize,
+    /// 从这条之后接着列 | Continue after this entry
+    #[arg(long, value_name = "KIND/ID", value_parser = EntryId::parse, requires = "behind")]
+    pub after: Option<EntryId>,
 }
 
 impl FigureFlags {

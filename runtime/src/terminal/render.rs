@@ -32,17 +32,22 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             Lang::En => format!("added {added} · changed {changed} · unchanged {unchanged}\n"),
         },
         Answer::Entry(entry) => entry_page(entry, words),
-        Answer::Entries { entries, next } => {
+        Answer::Entries { entries, next, more } => {
             let mut text = entries_table(entries, words, columns);
             if let Some(next) = next {
                 let more = lang.pick("还有更多，加上", "there is more, add");
                 let _ = writeln!(text, "… {more} --after {next}");
+            } else if *more {
+                text += lang.pick(
+                    "… 没有列完。指定一本台账、一个社区（--community），就能接着列。\n",
+                    "… there is more. Name one ledger and one community (--community) to go on.\n",
+                );
             }
             text
         }
         Answer::Kinds { kinds } => kinds_table(kinds, lang, columns),
         Answer::Figures { figures: lines } => figures::table(lines, lang, columns),
-        Answer::Conflicts { conflicts } => {
+        Answer::Conflicts { conflicts, more } => {
             let mut table = Table::new(lang.pick(
                 ["记录", "字段", "现显示", "另一方", "写的是"],
                 ["Entry", "Field", "Shown", "Other side", "Wrote"],
@@ -61,9 +66,12 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
                     table.row(row);
                 }
             }
-            listed(&table, columns, lang.pick("没有冲突。", "There are no conflicts."))
+            let none = lang.pick("没有冲突。", "There are no conflicts.");
+            listed(&table, columns, none) + first_only(*more, lang)
         }
-        Answer::Refused { refused } => refusals::page(refused, lang, columns),
+        Answer::Refused { refused, more } => {
+            refusals::page(refused, lang, columns) + first_only(*more, lang)
+        }
         // The command that asks for them writes them to a file.
         Answer::RefusedBytes { refused, .. } => format!("{}\n", refused.len()),
         Answer::JudgedAgain { taken, known, still, without_bytes } => {
@@ -79,7 +87,9 @@ pub(super) fn answer(answer: &Answer, lang: Lang, columns: usize) -> String {
             ),
         },
         Answer::Erased { .. } => erasures::done(answer, lang),
-        Answer::Erasures { erasures } => erasures::table(erasures, lang, columns),
+        Answer::Erasures { erasures, more } => {
+            erasures::table(erasures, lang, columns) + first_only(*more, lang)
+        }
         Answer::Recount { entries, cells, differences } => {
             let head = match lang {
                 Lang::Zh => format!("重算 {entries} 条记录、{cells} 个数"),
@@ -194,6 +204,15 @@ fn ordered(entry: &EntryView) -> Vec<String> {
         .collect();
     names.extend(entry.fields.keys().filter(|name| !known.contains(&name.as_str())).cloned());
     names
+}
+
+/// Said under a list that has no pages and did not show all.
+fn first_only(more: bool, lang: Lang) -> &'static str {
+    if more {
+        lang.pick("… 还有更多，这里只列出前面的。\n", "… there are more; these are the first.\n")
+    } else {
+        ""
+    }
 }
 
 fn entries_table(entries: &[EntryView], words: Words, columns: usize) -> String {
@@ -347,11 +366,16 @@ mod tests {
     fn a_list_keeps_to_its_line_and_says_how_to_go_on() {
         let next = Some(EntryId::parse("issue/01J8ZK").unwrap());
         let entries = vec![issue(), issue()];
-        let text = answer(&Answer::Entries { entries, next }, Lang::Zh, 60);
+        let text = answer(&Answer::Entries { entries, next, more: true }, Lang::Zh, 60);
         assert!(text.lines().all(|line| super::super::table::width(line) <= 60), "{text}");
         assert!(text.contains("--after issue/01J8ZK"), "{text}");
-        let none = answer(&Answer::Entries { entries: Vec::new(), next: None }, Lang::En, 60);
-        assert_eq!(none, "There are no entries.\n");
+        let entries = vec![issue()];
+        let text = answer(&Answer::Entries { entries, next: None, more: true }, Lang::En, 60);
+        assert!(text.contains("there is more") && text.contains("--community"), "{text}");
+        let none = Answer::Entries { entries: Vec::new(), next: None, more: false };
+        assert_eq!(answer(&none, Lang::En, 60), "There are no entries.\n");
+        let conflicts = Answer::Conflicts { conflicts: Vec::new(), more: true };
+        assert!(answer(&conflicts, Lang::En, 60).contains("there are more"));
     }
 
     #[test]

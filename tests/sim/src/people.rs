@@ -232,6 +232,7 @@ impl People {
             4 => Ask::Recount {},
             5 => Ask::Behind {
                 figure: FigureQuery { metric: Some("M01".to_owned()), ..FigureQuery::default() },
+                after: None,
                 max: 20,
             },
             _ => Ask::List {

@@ -46,11 +46,6 @@ fn show(site: &mut TestSite, entry: &EntryId, reason: Option<&str>) -> EntryView
     }
 }
 
-fn edit(site: &mut TestSite, entry: &EntryId, fields: serde_json::Value) -> Answer {
-    let fields = serde_json::from_value(fields).expect("an object");
-    site.ask(Ask::Edit { community: None, entry: entry.clone(), fields })
-}
-
 fn keys(sites: &mut [TestSite], entry: &EntryId) -> Vec<usize> {
     sites.iter_mut().map(|site| site.books().keys_held(&sealed(), entry)).collect()
 }
@@ -108,7 +103,9 @@ fn erasing_reaches_hub_and_desks_and_a_desk_that_was_away_brings_nothing_back() 
         panic!("it was erased before")
     };
     settle(&mut sites, &ALL);
-    let Answer::Erasures { erasures } = sites[0].ask(Ask::Erasures { max: 9 }) else { panic!() };
+    let Answer::Erasures { erasures, .. } = sites[0].ask(Ask::Erasures { max: 9 }) else {
+        panic!()
+    };
     assert_eq!(erasures.len(), 1);
     assert_eq!((&erasures[0].entry, erasures[0].by.as_str()), (&household, "a"));
     assert_eq!(erasures[0].backups_until, "2026-03-04", "thirty days after the second of February");
@@ -127,7 +124,9 @@ fn a_machine_is_clean_once_its_views_were_written_anew_and_says_so() {
         assert_eq!(unclean(site), 1);
         while site.idle() {}
         assert_eq!(unclean(site), 0, "{}", site.me());
-        let Answer::Erasures { erasures } = site.ask(Ask::Erasures { max: 9 }) else { panic!() };
+        let Answer::Erasures { erasures, .. } = site.ask(Ask::Erasures { max: 9 }) else {
+            panic!()
+        };
         assert!(erasures[0].clean);
     }
     let issue = written(add(&mut sites[1], "issue", json!({"title": "漏水", "phone": PHONE})));

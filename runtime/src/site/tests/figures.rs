@@ -28,8 +28,7 @@ fn issues_by_category(site: &mut TestSite) -> Vec<(String, i64)> {
 }
 
 fn edit(site: &mut TestSite, entry: &EntryId, fields: serde_json::Value) {
-    let fields = serde_json::from_value(fields).expect("an object");
-    written(site.ask(Ask::Edit { community: None, entry: entry.clone(), fields }));
+    written(super::edit(site, entry, fields));
     site.end_turn().expect("commits");
 }
 
@@ -40,7 +39,7 @@ fn assert_recounted(site: &mut TestSite) {
 }
 
 fn behind(site: &mut TestSite, metric: &str, max: usize) -> Vec<EntryView> {
-    match site.ask(Ask::Behind { figure: of(metric, false), max }) {
+    match site.ask(Ask::Behind { figure: of(metric, false), after: None, max }) {
         Answer::Entries { entries, .. } => entries,
         other => panic!("{other:?}"),
     }

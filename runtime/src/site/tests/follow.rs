@@ -25,8 +25,7 @@ fn follow(site: &mut TestSite, entry: &EntryId) {
 }
 
 fn edit(site: &mut TestSite, entry: &EntryId, fields: serde_json::Value) {
-    let fields = serde_json::from_value(fields).expect("an object");
-    written(site.ask(Ask::Edit { community: None, entry: entry.clone(), fields }));
+    written(super::edit(site, entry, fields));
 }
 
 /// The title that the follower is told, if it is told anything.

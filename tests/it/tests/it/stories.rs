@@ -112,7 +112,7 @@ fn entries(daemon: &Daemon, community: &str, kind: &str) -> Vec<EntryView> {
     loop {
         let (kind, community) = (kind.to_owned(), Some(id(community)));
         let ask = Ask::List { kind, state: None, community, after, max: PAGE_MAX, whole: true };
-        let Answer::Entries { entries, next } = daemon.ask(&ask).unwrap() else {
+        let Answer::Entries { entries, next, .. } = daemon.ask(&ask).unwrap() else {
             panic!("a list is a page of entries")
         };
         all.extend(entries);
@@ -186,7 +186,8 @@ fn assert_all_is_well(hub: &Daemon, community: &str, desks: &[&Daemon]) {
 
 /// Nothing refused, every figure as counted from its entries, journal and rows undamaged.
 fn assert_sound(daemon: &Daemon) {
-    let Answer::Refused { refused } = daemon.ask(&Ask::Refused { max: PAGE_MAX }).unwrap() else {
+    let Answer::Refused { refused, .. } = daemon.ask(&Ask::Refused { max: PAGE_MAX }).unwrap()
+    else {
         panic!("a list of refusals")
     };
     assert!(refused.is_empty(), "{}: {refused:?}", daemon.data().display());

@@ -65,7 +65,7 @@ fn one(at: &mut Machine, community: &CommunityId, hidden: bool) -> Result<u64, V
     let max = if hidden { 0 } else { CONFLICTS_ASKED };
     let asked = site.ask(Ask::Conflicts { max });
     let listed: BTreeSet<(EntryId, String)> = match asked {
-        Answer::Conflicts { conflicts } => {
+        Answer::Conflicts { conflicts, .. } => {
             conflicts.into_iter().map(|one| (one.entry, one.field)).collect()
         }
         _ => BTreeSet::new(),

@@ -319,6 +319,7 @@ fn ask_the_hub(hub: &Daemon, erased: &EntryId) -> Vec<String> {
         Ask::Figures(FigureQuery::default()),
         Ask::Behind {
             figure: FigureQuery { metric: Some("M21".to_owned()), ..FigureQuery::default() },
+            after: None,
             max: PAGE_MAX,
         },
         Ask::Conflicts { max: PAGE_MAX },

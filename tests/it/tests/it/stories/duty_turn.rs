@@ -139,7 +139,7 @@ type Disagreement = (String, String, Vec<(String, String)>);
 
 fn conflicts(machine: &Daemon) -> Vec<Disagreement> {
     match machine.ask(&Ask::Conflicts { max: 20 }).unwrap() {
-        Answer::Conflicts { conflicts } => {
+        Answer::Conflicts { conflicts, .. } => {
             conflicts.into_iter().map(|one| (one.field, one.chosen, one.others)).collect()
         }
         other => panic!("a list of conflicts, not {other:?}"),

@@ -84,7 +84,7 @@ fn assert_gone(town: &Town, machines: [&Daemon; 3], erased: &EntryId, stays: &En
     settle(town.hub(), YILI, desks).unwrap();
     for machine in machines {
         until("it says that it is clean", || {
-            let Answer::Erasures { erasures } = machine.ask(&Ask::Erasures { max: 9 })? else {
+            let Answer::Erasures { erasures, .. } = machine.ask(&Ask::Erasures { max: 9 })? else {
                 panic!("a list of erasures")
             };
             let clean = erasures.iter().any(|one| one.entry == *erased && one.clean);

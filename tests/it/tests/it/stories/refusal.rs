@@ -112,7 +112,7 @@ fn assert_hub_knows_nobody(town: &Town, household: &linli_domain::id::EntryId) {
         list("device"),
         Ask::Show { community: Some(id(YILI)), entry, reason: Some("看一眼".to_owned()) },
         Ask::Figures(FigureQuery::default()),
-        Ask::Behind { figure: figures, max: 500 },
+        Ask::Behind { figure: figures, after: None, max: 500 },
         Ask::Conflicts { max: 500 },
         Ask::Refused { max: 500 },
         Ask::Nodes {},

@@ -90,7 +90,7 @@ fn what_a_hub_refused_is_listed_exported_and_taken_once_its_author_is_known_agai
 
 fn refused(machine: &Daemon) -> Vec<RefusedView> {
     match machine.ask(&Ask::Refused { max: PAGE_MAX }).unwrap() {
-        Answer::Refused { refused } => refused,
+        Answer::Refused { refused, .. } => refused,
         other => panic!("a list of refusals, not {other:?}"),
     }
 }

@@ -107,7 +107,7 @@ fn behind(machine: &Daemon, community: &str, metric: &str) -> Vec<EntryView> {
         period: Some("2026-03".to_owned()),
         ..FigureQuery::default()
     };
-    match machine.ask(&Ask::Behind { figure, max: 500 }).unwrap() {
+    match machine.ask(&Ask::Behind { figure, after: None, max: 500 }).unwrap() {
         Answer::Entries { entries, .. } => entries,
         other => panic!("the entries behind a figure, not {other:?}"),
     }
