@@ -103,19 +103,19 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Resets in one write.
 const RESETS: u32 = 100;
 
-/// Attacks over `connections` connections until `lasting` is over.
+/// Attacks over `connections` connections until `lasting` is over, or the future is dropped; `tally`
+/// says meanwhile what became of it.
 pub async fn attack(
     target: &Target,
     attack: Attack,
     connections: usize,
     lasting: Duration,
-) -> anyhow::Result<Arc<Tally>> {
+    tally: &Arc<Tally>,
+) -> anyhow::Result<()> {
     ensure!(target.address.ip().is_loopback(), "only hubs on this machine are attacked");
-    let tally = Arc::new(Tally::default());
     let until = Instant::now() + lasting;
     if attack == Attack::Junk {
-        desk::misbehave(target, &tally, until).await?;
-        return Ok(tally);
+        return desk::misbehave(target, tally, until).await;
     }
     let mut attackers = JoinSet::new();
     for _ in 0..connections {
@@ -129,7 +129,7 @@ pub async fn attack(
         });
     }
     attackers.join_all().await;
-    Ok(tally)
+    Ok(())
 }
 
 /// One connection's attack, until the hub ends it.

@@ -9,11 +9,12 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use linli_attack::{ATTACKS, Attack, Target, attack};
+use linli_attack::{ATTACKS, Attack, Tally, Target, attack};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
 
@@ -92,12 +93,14 @@ pub(crate) fn run(words: &Words) -> anyhow::Result<()> {
         for Ordered { name, address, identity, connections } in order.attacks {
             let (_, kind) = kinds().find(|(known, _)| *known == name).context("a known attack")?;
             let target = Target { address, identity };
-            let run = async move { attack(&target, kind, connections, order.lasting).await };
-            running.push((name, tokio::spawn(run)));
+            let tally = Arc::new(Tally::default());
+            let mine = tally.clone();
+            let run = async move { attack(&target, kind, connections, order.lasting, &mine).await };
+            running.push((name, tally, tokio::spawn(run)));
         }
         let mut told = Told::new();
-        for (name, one) in running {
-            let tally = one.await??;
+        for (name, tally, one) in running {
+            one.await??;
             let (opened, closed, acts) = (tally.opened(), tally.closed(), tally.done());
             told.insert(name, Done { opened, closed, acts });
         }
