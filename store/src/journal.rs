@@ -342,6 +342,10 @@ impl<D: Disk> Journal<D> {
     }
 
     /// The disk, for the files that lie beside the segments.
+    pub(crate) fn disk(&self) -> &D {
+        &self.disk
+    }
+
     pub(crate) fn disk_mut(&mut self) -> &mut D {
         &mut self.disk
     }

@@ -17,7 +17,7 @@ pub use journal::{
     Head, Journal, JournalOptions, Lost, NoBlocks, OpenError, OpenReport, Position, ReadError,
     Record, Refusal, Retrace, SalvageError, SalvageReport, Short, Survey, link,
 };
-pub use keys::{KeyRow, KeyShelf, SHELF_FILES, ShelfReport};
+pub use keys::{KeyRow, KeyShelf, SHELF_FILES, ShelfAudit, ShelfReport};
 pub use store::{
     CheckpointError, Opened, RealStore, Rebuild, SalvageRealError, ScrubError, Store, StoreError,
     StoreOptions,

@@ -28,8 +28,7 @@ pub const NOTES_BYTES_MAX: usize = 32 << 20;
 /// Most bytes that wait for one commit: 4,096 changes of 4 KiB, or 60 of the largest.
 pub const PENDING_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes of one row of the key shelf: 100,000 sealed documents are two files of 16 MB, and some
-/// 20 MB of memory.
+/// Bytes of one row of the key shelf: 100,000 sealed documents are two files of 16 MB.
 pub const KEY_ROW_BYTES: usize = 160;
 
 /// Wrapped keys of one name: the right one, and one that a machine without the community's key

@@ -24,7 +24,10 @@ mod manifest;
 mod open;
 mod rows;
 
+use std::io;
+
 use linli_domain::id::{ChangeHash, EntryId, Space};
+use linli_domain::seal::{DocumentPlace, KeyName};
 
 pub use self::open::{Opened, RealStore, Rebuild, SalvageRealError, StoreError, StoreOptions};
 
@@ -32,7 +35,7 @@ use crate::disk::Disk;
 use crate::journal::{
     AppendError, Blocks, Checkpoint, CommitError, Head, Journal, ReadError, Record,
 };
-use crate::keys::KeyShelf;
+use crate::keys::{KeyRow, KeyShelf, ShelfAudit};
 use crate::limits::{DIRTY_BYTES_DUE, REPLAY_RECORDS_DUE};
 use crate::views::{ViewBatch, Views, ViewsError};
 
@@ -119,14 +122,30 @@ impl<D: Disk, V: Views> Store<D, V> {
         self.keys.rewrite(self.journal.disk_mut()).map_err(CommitError::Io)
     }
 
-    /// The wrapped keys of sealed documents.
-    pub fn keys(&self) -> &KeyShelf {
+    /// The shelf of wrapped keys: what was erased, and how many keys there are.
+    pub fn shelf(&self) -> &KeyShelf {
         &self.keys
     }
 
-    /// The same, to put keys on it or to erase; durable with the next commit.
-    pub fn keys_mut(&mut self) -> &mut KeyShelf {
+    /// The same, to erase; durable with the next commit.
+    pub fn shelf_mut(&mut self) -> &mut KeyShelf {
         &mut self.keys
+    }
+
+    /// The wrapped keys of a sealed document; see [`KeyShelf::keys`].
+    pub fn keys(&mut self, place: &DocumentPlace) -> io::Result<Vec<KeyRow>> {
+        self.keys.keys(self.journal.disk(), place)
+    }
+
+    /// Puts a key on the shelf, durable with the next commit; true if it is new. See
+    /// [`KeyShelf::put`].
+    pub fn put_key(&mut self, place: DocumentPlace, name: KeyName, wrapped: &[u8]) -> bool {
+        self.keys.put(self.journal.disk(), place, name, wrapped)
+    }
+
+    /// Takes an audit of the key shelf on by at most `max` rows; true while there is more.
+    pub fn audit_keys_slice(&mut self, audit: &mut ShelfAudit, max: usize) -> io::Result<bool> {
+        self.keys.audit_slice(self.journal.disk(), audit, max)
     }
 
     /// Writes a checkpoint, and then the views' files anew, so that no byte of a row that was

@@ -111,7 +111,7 @@ impl Source {
             let place = place(&self.data, path);
             *copy = read_if_present(&place).map_err(file_error(&place))?;
         }
-        let Some(whole) = KeyShelf::whole(&copies).map_err(BackupError::Journal)? else {
+        let Some(whole) = KeyShelf::whole(copies).map_err(BackupError::Journal)? else {
             return Ok(Vec::new());
         };
         Ok(SHELF.map(|path| (path, Zeroizing::new(whole.clone()))).into())

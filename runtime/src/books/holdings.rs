@@ -36,7 +36,8 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
 
     fn read(&mut self, space: &Space, after: u64, items: usize, bytes: usize) -> Vec<Placed> {
         match self.store.read(space, after, items, bytes) {
-            Ok(records) => records.into_iter().map(|record| self.placed(record)).collect(),
+            // Those before one that cannot be read with its keys.
+            Ok(records) => records.into_iter().map_while(|record| self.placed(record)).collect(),
             Err(error) => {
                 self.troubles.push(BooksTrouble::Read(format!("{space}: {error}")));
                 Vec::new()
@@ -45,7 +46,7 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
     }
 
     fn read_one(&mut self, space: &Space, seq: u64) -> Option<Placed> {
-        self.record(space, seq).map(|record| self.placed(record))
+        self.record(space, seq).and_then(|record| self.placed(record))
     }
 
     fn hashes(&mut self, space: &Space) -> Vec<(ChangeHash, u64)> {
@@ -145,10 +146,15 @@ impl<D: Disk, V: Views> Holdings for Books<D, V> {
 }
 
 impl<D: Disk, V: Views> Books<D, V> {
-    /// A record as it travels: with the keys that open it.
-    fn placed(&self, record: Record) -> Placed {
+    /// A record as it travels: with the keys that open it. `None` if those could not be read.
+    fn placed(&mut self, record: Record) -> Option<Placed> {
         let Record { space, seq, origin, entry, hash, bytes, .. } = record;
-        let keys = self.keys_beside(&space, &entry, &bytes);
-        Placed { seq, origin, item: Item { entry, hash, bytes, keys } }
+        match self.keys_beside(&space, &entry, &bytes) {
+            Ok(keys) => Some(Placed { seq, origin, item: Item { entry, hash, bytes, keys } }),
+            Err(error) => {
+                self.troubles.push(BooksTrouble::Read(format!("keys of {space} {seq}: {error}")));
+                None
+            }
+        }
     }
 }

@@ -6,6 +6,8 @@
 //! entry's later edits, and the entry renews a mark that was lost. A hub keeps and passes on keys
 //! that it cannot open.
 
+use std::io;
+
 use bytes::Bytes;
 use linli_domain::id::{AuthorId, EntryId, Space};
 use linli_domain::seal::{
@@ -15,9 +17,11 @@ use linli_domain::value::Value;
 use linli_replica::frame::Item;
 use linli_replica::limits::KEYS_PER_ITEM_MAX;
 use linli_store::disk::Disk;
+use linli_store::keys::KeyRow;
 use linli_store::views::Views;
 
 use super::Books;
+use super::trouble::BooksTrouble;
 use crate::ask::PAGE_MAX;
 
 /// The field of an erasure that names the erased entry.
@@ -35,11 +39,12 @@ impl<D: Disk, V: Views> Books<D, V> {
         let ring = self.ring.clone()?;
         let place = DocumentPlace::of(space, entry);
         let newest = ring.newest();
-        if self.store.keys().is_erased(&place) {
+        if self.store.shelf().is_erased(&place) {
             return None;
         }
-        let rows = self.store.keys().keys(&place).iter();
-        let held = rows
+        let held = self
+            .document_keys(&place)
+            .iter()
             .filter(|row| wrapped_epoch(&row.wrapped) == Some(newest.epoch))
             .filter_map(|row| DocumentKey::unwrap(&ring, &row.wrapped, space, entry))
             .min_by_key(|key| seal::name_of(key, space, entry));
@@ -51,38 +56,53 @@ impl<D: Disk, V: Views> Books<D, V> {
         draw(&mut nonce);
         let key = DocumentKey::new(secret);
         let wrapped = key.wrap(newest, space, entry, nonce);
-        self.store.keys_mut().put(place, seal::name_of(&key, space, entry), &wrapped);
+        self.store.put_key(place, seal::name_of(&key, space, entry), &wrapped);
         Some((key, newest.epoch))
     }
 
     /// The content of an envelope, with the keys held here.
     pub fn opened(
-        &self,
+        &mut self,
         space: &Space,
         entry: &EntryId,
         envelope: &[u8],
     ) -> Result<Bytes, OpenError> {
-        let Some(ring) = &self.ring else {
+        let Some(ring) = self.ring.clone() else {
             let head = seal::inspect(envelope).map_err(|_| OpenError::Malformed)?;
             return Err(OpenError::NoKey { epoch: head.epoch });
         };
         let place = DocumentPlace::of(space, entry);
-        if self.store.keys().is_erased(&place) {
+        if self.store.shelf().is_erased(&place) {
             return Err(OpenError::NoDocumentKey);
         }
         let name = seal::key_name(envelope);
-        let rows = name.into_iter().flat_map(|name| self.store.keys().named(&place, &name));
-        seal::open(ring, rows, space, entry, envelope)
+        let keys = if name.is_some() { self.document_keys(&place) } else { Vec::new() };
+        let named = keys.iter().filter(|key| Some(key.name) == name).map(|key| &*key.wrapped);
+        seal::open(&ring, named, space, entry, envelope)
     }
 
-    /// The wrapped keys that travel with an envelope.
-    pub(super) fn keys_beside(&self, space: &Space, entry: &EntryId, bytes: &[u8]) -> Vec<Bytes> {
+    /// The wrapped keys of a document; of those that cannot be read it is told.
+    fn document_keys(&mut self, place: &DocumentPlace) -> Vec<KeyRow> {
+        self.store.keys(place).unwrap_or_else(|error| {
+            self.troubles.push(BooksTrouble::Read(format!("the key shelf: {error}")));
+            Vec::new()
+        })
+    }
+
+    /// The wrapped keys that travel with an envelope. It must not travel without them because they
+    /// could not be read just now.
+    pub(super) fn keys_beside(
+        &mut self,
+        space: &Space,
+        entry: &EntryId,
+        bytes: &[u8],
+    ) -> io::Result<Vec<Bytes>> {
         let Some(name) = seal::key_name(bytes).filter(|_| space.is_sealed()) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        let place = DocumentPlace::of(space, entry);
-        let rows = self.store.keys().named(&place, &name).take(KEYS_PER_ITEM_MAX);
-        rows.map(Bytes::copy_from_slice).collect()
+        let keys = self.store.keys(&DocumentPlace::of(space, entry))?.into_iter();
+        let named = keys.filter(|key| key.name == name).take(KEYS_PER_ITEM_MAX);
+        Ok(named.map(|key| Bytes::from(key.wrapped)).collect())
     }
 
     /// Takes the keys that came with an envelope; true if any is new. Who has the ring takes none
@@ -98,29 +118,29 @@ impl<D: Disk, V: Views> Books<D, V> {
                 DocumentKey::unwrap(ring, wrapped, space, &item.entry)
                     .is_none_or(|key| seal::name_of(&key, space, &item.entry) == name)
             });
-            taken |= fits && self.store.keys_mut().put(place, name, wrapped);
+            taken |= fits && self.store.put_key(place, name, wrapped);
         }
         taken
     }
 
     /// Whether the sealed half of an entry was erased.
     pub fn is_erased(&self, space: &Space, entry: &EntryId) -> bool {
-        space.is_sealed() && self.store.keys().is_erased(&DocumentPlace::of(space, entry))
+        space.is_sealed() && self.store.shelf().is_erased(&DocumentPlace::of(space, entry))
     }
 
     /// Whether it was, and no file of this machine holds its text.
     pub fn is_clean(&self, space: &Space, entry: &EntryId) -> bool {
-        self.store.keys().is_clean(&DocumentPlace::of(space, entry))
+        self.store.shelf().is_clean(&DocumentPlace::of(space, entry))
     }
 
     /// Erased documents whose text may still lie in the files of the views.
     pub fn unclean(&self) -> usize {
-        self.store.keys().unclean()
+        self.store.shelf().unclean()
     }
 
     /// Wrapped keys held of a document: none once it was erased.
-    pub fn keys_held(&self, space: &Space, entry: &EntryId) -> usize {
-        self.store.keys().keys(&DocumentPlace::of(space, entry)).len()
+    pub fn keys_held(&mut self, space: &Space, entry: &EntryId) -> usize {
+        self.document_keys(&DocumentPlace::of(space, entry)).len()
     }
 
     /// Destroys what an erasure names, if it is one that counts.
@@ -175,7 +195,7 @@ impl<D: Disk, V: Views> Books<D, V> {
     /// and places.
     fn erase(&mut self, space: &Space, entry: &EntryId) {
         let place = DocumentPlace::of(space, entry);
-        self.store.keys_mut().erase(place);
+        self.store.shelf_mut().erase(place);
         self.stir(space, entry);
         let half = self.half_mut(space, entry);
         if half.is_forgotten() {
@@ -183,7 +203,7 @@ impl<D: Disk, V: Views> Books<D, V> {
         }
         half.forget();
         // It was erased before, and is here again: the views are older than the shelf.
-        self.store.keys_mut().stain(&place);
+        self.store.shelf_mut().stain(&place);
         if let Some(book) = self.spaces.get_mut(space) {
             book.shelf.mark(entry);
         }

@@ -1,6 +1,6 @@
 //! The audit: the journal read from end to end, every row of the views summed and compared with
-//! their tally, every half compared with what its changes make of it, and the small files beside
-//! the store.
+//! their tally, every half compared with what its changes make of it, both files of the key shelf,
+//! and the small files beside the store.
 //!
 //! It goes in slices at quiet moments: once a day, when somebody asks, and when a read met damage.
 //! Views that are found broken are given up, so that the next start derives them again. It refuses
@@ -15,6 +15,7 @@ use linli_replica::holdings::Holdings as _;
 use linli_replica::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
 use linli_store::disk::Disk;
 use linli_store::journal::Auditing;
+use linli_store::keys::{SHELF_FILES, ShelfAudit};
 use linli_store::views::{RowAudit, Views};
 
 use super::Site;
@@ -96,6 +97,7 @@ enum Stage {
     Rows,
     /// Spaces that are left, the last one first, and what is read of it.
     Halves(Vec<Space>, Collected),
+    Keys(ShelfAudit),
     Files,
 }
 
@@ -229,17 +231,37 @@ impl<D: Disk, V: Views> Site<D, V> {
                     found.name(format!("views: {error}"));
                     self.books.doubt_views(error.to_string());
                     // Halves are read from them.
-                    Some(Stage::Files)
+                    Some(Stage::Keys(ShelfAudit::default()))
                 }
             },
             Stage::Halves(spaces, collected) => match spaces.last().cloned() {
-                None => Some(Stage::Files),
+                None => Some(Stage::Keys(ShelfAudit::default())),
                 Some(space) => {
                     if !self.audit_halves(&space, collected, found) {
                         spaces.pop();
                         *collected = Collected::default();
                     }
                     None
+                }
+            },
+            Stage::Keys(keys) => match self.books.store.audit_keys_slice(keys, AUDIT_ROWS) {
+                Ok(true) => None,
+                Ok(false) => {
+                    let [first, second] = SHELF_FILES;
+                    for row in keys.mended() {
+                        found.name(format!(
+                            "keys: row {row} of {first} or {second}; the other file has it, and both \
+                             are written anew"
+                        ));
+                    }
+                    for row in keys.lost() {
+                        found.name(format!("keys: row {row} of {first} and {second}"));
+                    }
+                    Some(Stage::Files)
+                }
+                Err(error) => {
+                    found.name(format!("keys: {error}"));
+                    Some(Stage::Files)
                 }
             },
             Stage::Files => {

@@ -1,6 +1,8 @@
 //! Audits in slices: each sort of damage is named with its place, and work goes on in between.
 
 use linli_store::disk::Disk as _;
+use linli_store::keys::SHELF_FILES;
+use linli_store::limits::KEY_ROW_BYTES;
 use linli_store::views::ViewBatch;
 
 use super::*;
@@ -71,6 +73,29 @@ fn one_comes_after_the_start_and_then_every_day_and_edits_go_on_in_between() {
     // A clock that goes back by years does not put the next one off for years.
     site.set_now(NOW_MS - found::TWENTY_YEARS_MS);
     assert_eq!(quiet(&mut site).damage, Vec::<String>::new());
+}
+
+#[test]
+fn rot_in_the_key_shelf_is_named_and_mended_where_one_file_has_it() {
+    let (mut site, disk, _) = at_work();
+    let [first, second] = SHELF_FILES;
+    let sound = disk.bytes(first).expect("a shelf");
+    let row = |row: u64| (row * KEY_ROW_BYTES as u64 + 70) * 8;
+    assert!(disk.flip_bit(second, row(5)));
+    site.set_now(NOW_MS + AUDIT_FIRST_MILLIS);
+    let damage = quiet(&mut site).damage;
+    assert!(damage.len() == 1 && damage[0].contains("row 5 of"), "{damage:?}");
+    site.end_turn().expect("commits");
+    assert_eq!([first, second].map(|file| disk.bytes(file)), [Some(sound.clone()), Some(sound)]);
+    for file in SHELF_FILES {
+        assert!(disk.flip_bit(file, row(7)));
+    }
+    site.set_now(NOW_MS + AUDIT_FIRST_MILLIS + AUDIT_EVERY_MILLIS);
+    let damage = quiet(&mut site).damage;
+    assert!(
+        damage.len() == 1 && damage[0].ends_with(&format!("{first} and {second}")),
+        "{damage:?}"
+    );
 }
 
 #[test]
