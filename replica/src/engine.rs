@@ -206,8 +206,9 @@ impl Replica {
         let sessions = spaces
             .into_iter()
             .map(|space| {
+                let held = holdings.held(&space).digest;
                 let refused = holdings.refused_by(&peer, &space);
-                (space.clone(), Session::new(link, peer.clone(), space, refused))
+                (space.clone(), Session::new(link, peer.clone(), space, held, refused))
             })
             .collect();
         let state = Link { peer, trusted, greeted: false, sessions };

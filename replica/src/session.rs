@@ -30,6 +30,8 @@ pub(crate) struct Session {
     /// Number of the last batch sent.
     number: u64,
     in_flight: VecDeque<InFlight>,
+    /// Our digest, as our hello told it.
+    greeted_with: Digest,
     /// The peer's digest, as it last told.
     peer_held: Option<Digest>,
     /// Our changes that the peer refuses for good.
@@ -69,7 +71,14 @@ struct InFlight {
 }
 
 impl Session {
-    pub(crate) fn new(link: LinkId, peer: PeerName, space: Space, refused_by_peer: Digest) -> Self {
+    /// A session that begins with a hello which told `greeted_with`.
+    pub(crate) fn new(
+        link: LinkId,
+        peer: PeerName,
+        space: Space,
+        greeted_with: Digest,
+        refused_by_peer: Digest,
+    ) -> Self {
         Self {
             peer,
             space,
@@ -77,6 +86,7 @@ impl Session {
             told: 0,
             number: link.numbered_behind(),
             in_flight: VecDeque::new(),
+            greeted_with,
             peer_held: None,
             refused_by_peer,
             judged_again: None,
@@ -135,7 +145,9 @@ impl Session {
             holdings.set_proven(&self.peer, &self.space, cursor);
             holdings.set_acked(&self.peer, &self.space, ours.head);
             (self.sent, self.told) = (ours.head, ours.head);
-            (self.heard_last, self.said_last) = (true, true);
+            self.heard_last = true;
+            // What we judged again and took since our hello, the peer would else never hear of.
+            self.said_last = self.greeted_with == ours.digest;
             return;
         }
         let start = match told.cursor {

@@ -367,12 +367,7 @@ fn what_a_peer_takes_at_last_leaves_the_list_of_its_author_and_the_rest_stays() 
     left.memory.write_all([100, 200, 300, 400]);
     meet(&mut left, &mut right, 1);
     assert_eq!(left.memory.refused_by[&right.name].len(), 3);
-    // It judges one of them again, and takes it.
-    right.memory.refuses.remove(&200);
-    let taken = left.memory.log.iter().find(|placed| number(&placed.item) == 200).unwrap();
-    let item = taken.item.clone();
-    right.memory.refused_from.get_mut(&left.name).unwrap().remove(&item.hash);
-    right.memory.push(origin_of(&left.name), item.clone());
+    let item = take_at_last(&mut right, &left, 200);
     meet(&mut left, &mut right, 2);
     let listed = &left.memory.refused_by[&right.name];
     assert!(listed.len() == 2 && !listed.contains(&item.hash), "{listed:?}");
@@ -382,6 +377,40 @@ fn what_a_peer_takes_at_last_leaves_the_list_of_its_author_and_the_rest_stays() 
     left.memory.refused_by.clear();
     meet(&mut left, &mut right, 4);
     assert_eq!(left.memory.refused_by[&right.name].len(), 2);
+}
+
+/// A side judges again what it refused from another, and takes it.
+fn take_at_last(side: &mut Side, from: &Side, wanted: u64) -> Item {
+    side.memory.refuses.remove(&wanted);
+    let taken = from.memory.log.iter().find(|placed| number(&placed.item) == wanted).unwrap();
+    let item = taken.item.clone();
+    side.memory.refused_from.get_mut(&from.name).unwrap().remove(&item.hash);
+    side.memory.push(origin_of(&from.name), item.clone());
+    item
+}
+
+#[test]
+fn what_a_peer_takes_at_any_moment_of_a_link_leaves_the_list_of_its_author() {
+    for moment in 0..24 {
+        let (mut left, mut right) = (side("a", 1), side("b", 2));
+        right.memory.refuses.extend([100, 200]);
+        left.memory.write_all([100, 200, 300]);
+        meet(&mut left, &mut right, 1);
+        let link = LinkId(2);
+        let mut said = (Vec::new(), Vec::new());
+        let mut inboxes = link_up(&left, &right, link);
+        for round in 0..60 {
+            if round == moment {
+                take_at_last(&mut right, &left, 200);
+            }
+            inboxes = turns([&mut left, &mut right], link, inboxes, &mut said);
+            if round % 4 == 3 {
+                inboxes.iter_mut().for_each(|events| events.push(Event::Tick));
+            }
+        }
+        let listed = &left.memory.refused_by[&right.name];
+        assert_eq!(*listed, BTreeSet::from([item(100).hash]), "taken before round {moment}");
+    }
 }
 
 #[test]
