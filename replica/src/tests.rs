@@ -405,7 +405,9 @@ fn what_a_peer_takes_at_any_moment_of_a_link_leaves_the_list_of_its_author() {
             }
             inboxes = turns([&mut left, &mut right], link, inboxes, &mut said);
             if round % 4 == 3 {
-                inboxes.iter_mut().for_each(|events| events.push(Event::Tick));
+                for events in &mut inboxes {
+                    events.push(Event::Tick);
+                }
             }
         }
         let listed = &left.memory.refused_by[&right.name];

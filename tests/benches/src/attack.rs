@@ -72,7 +72,7 @@ pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyho
     let street = block_in_place(|| Street::found(programs, dir))?;
     let hub = street.hub.pid().context("the hub runs")?;
     let mut near = Desk::join(&street, dir, COMMUNITY, "near").await?;
-    near.import(0, ENTRIES).await?;
+    near.import(ENTRIES, 0).await?;
     let mut far = Desk::join(&street, dir, COMMUNITY, "far").await?;
     // One machine has few connections: each attack has a machine of its own.
     let mut attacks = Vec::new();

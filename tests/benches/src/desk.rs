@@ -111,11 +111,17 @@ impl Desk {
         }));
     }
 
-    /// Brings the link down.
-    pub(crate) async fn hang_up(&mut self) {
+    /// Brings the link down, and waits until the desk knows: what it says of a link that has ended
+    /// must not be taken for the next one's.
+    pub(crate) async fn hang_up(&mut self) -> anyhow::Result<()> {
         if let Some(dialling) = self.dialling.take() {
             dialling.stop().await;
         }
+        self.until("the desk knows that it has no link", Self::is_alone).await
+    }
+
+    async fn is_alone(&self) -> anyhow::Result<bool> {
+        Ok(self.handle.peers().await.iter().all(|peer| !peer.connected))
     }
 
     /// Bytes inside of TLS, over all its links so far.
@@ -128,9 +134,9 @@ impl Desk {
         answered(self.handle.ask(ask).await)
     }
 
-    /// Imports entries by number.
-    pub(crate) async fn import(&self, from: usize, to: usize) -> anyhow::Result<()> {
-        for ask in forms::imports(from, to) {
+    /// Imports the first `entries`; each `sealed_every`th has a sealed half, or none if that is 0.
+    pub(crate) async fn import(&self, entries: usize, sealed_every: usize) -> anyhow::Result<()> {
+        for ask in forms::imports(0, entries, sealed_every) {
             match self.ask(ask).await? {
                 Answer::Imported { refused, .. } if refused.is_empty() => {}
                 other => bail!("an import answered {other:?}"),

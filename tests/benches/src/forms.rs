@@ -2,7 +2,9 @@
 //!
 //! An entry is an issue of the built-in packs with eight fields (a title of 20 and a body of 80
 //! Chinese characters among them) and three steps; all of it lies in the open half, so that it
-//! makes one change. It refuses chance: the characters follow from the entry's number.
+//! makes one change. Where growth is measured, each so many of them names a telephone as well, which
+//! is sealed: a second change, under a key of its own. It refuses chance: the characters follow from
+//! the entry's number.
 
 use std::collections::BTreeMap;
 
@@ -52,11 +54,21 @@ pub(crate) fn record(number: usize) -> RecordForm {
     }
 }
 
-/// Imports of all entries from `from` to before `to`.
-pub(crate) fn imports(from: usize, to: usize) -> impl Iterator<Item = Ask> {
+/// The same with a telephone in each `every`th; in none where that is 0.
+fn record_with(number: usize, every: usize) -> RecordForm {
+    let mut record = record(number);
+    if every > 0 && number.is_multiple_of(every) {
+        record.fields.insert("phone".to_owned(), Json::from(format!("100{number:08}")));
+    }
+    record
+}
+
+/// Imports of all entries from `from` to before `to`, a telephone in each `every`th.
+pub(crate) fn imports(from: usize, to: usize, every: usize) -> impl Iterator<Item = Ask> {
     (from..to).step_by(PAGE_MAX).map(move |first| {
-        let last = (first + PAGE_MAX).min(to);
-        Ask::Import { records: (first..last).map(record).collect(), dry_run: false }
+        let numbers = first..(first + PAGE_MAX).min(to);
+        let records = numbers.map(|number| record_with(number, every)).collect();
+        Ask::Import { records, dry_run: false }
     })
 }
 

@@ -38,12 +38,19 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Entries of each size.
 pub(crate) const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
 
+/// Each so many entries one has a sealed half.
+pub(crate) const SEALED_EVERY: usize = 4;
+
 /// 随数据量的增长 / What grows with what is held.
 #[derive(Debug, Args)]
 pub(crate) struct Words {
     /// 每一档的记录数 / Entries of each size.
     #[arg(long, value_delimiter = ',', default_values_t = SIZES)]
     sizes: Vec<usize>,
+    /// 每几条记录有一条带电话（加密），0 为都不带 / Each so many entries one names a telephone,
+    /// which is sealed; 0: none.
+    #[arg(long, default_value_t = SEALED_EVERY)]
+    sealed_every: usize,
     /// 结果写成 JSON / Also write the table as JSON.
     #[arg(long = "growth-json")]
     json: Option<PathBuf>,
@@ -80,7 +87,7 @@ pub(crate) struct Grown(Vec<(usize, Column)>);
 
 /// Measures every size once, and shows it.
 pub(crate) async fn run(programs: &Programs, dir: &Path, words: &Words) -> anyhow::Result<()> {
-    let grown = measure(programs, dir, &words.sizes).await?;
+    let grown = measure(programs, dir, &words.sizes, words.sealed_every).await?;
     print!("{}", grown.render());
     if let Some(path) = &words.json {
         std::fs::write(path, serde_json::to_string_pretty(&grown.json())?)
@@ -94,12 +101,13 @@ pub(crate) async fn measure(
     programs: &Programs,
     dir: &Path,
     sizes: &[usize],
+    sealed_every: usize,
 ) -> anyhow::Result<Grown> {
     let mut grown = Grown::default();
     for &size in sizes {
         eprintln!("{size} entries");
         let below = dir.join(size.to_string());
-        let column = one_size(programs, &below, size).await?;
+        let column = one_size(programs, &below, size, sealed_every).await?;
         // The next size finds the disk as this one did.
         std::fs::remove_dir_all(&below)?;
         grown.0.push((size, column));
@@ -139,7 +147,12 @@ impl Grown {
     }
 }
 
-async fn one_size(programs: &Programs, dir: &Path, size: usize) -> anyhow::Result<Column> {
+async fn one_size(
+    programs: &Programs,
+    dir: &Path,
+    size: usize,
+    sealed_every: usize,
+) -> anyhow::Result<Column> {
     let mut told: Column = Vec::new();
     std::fs::create_dir_all(dir)?;
     told.push(("raw", parts::raw(&dir.join("raw"))?));
@@ -151,7 +164,7 @@ async fn one_size(programs: &Programs, dir: &Path, size: usize) -> anyhow::Resul
     let per_10_000 = 10_000.0 / size as f64;
 
     let began = Instant::now();
-    near.import(0, size).await?;
+    near.import(size, sealed_every).await?;
     told.push(("import", began.elapsed().as_secs_f64()));
     near.ask(Ask::Figures(FigureQuery::default())).await?;
     block_in_place(|| cpu_at_rest(std::process::id()))?;
@@ -173,7 +186,7 @@ async fn one_size(programs: &Programs, dir: &Path, size: usize) -> anyhow::Resul
     let mut times = Vec::new();
     let mut bytes = 0_u64;
     for _ in 0..TIMES {
-        near.hang_up().await;
+        near.hang_up().await?;
         let traffic = near.traffic();
         let before = traffic.sent() + traffic.received();
         let began = Instant::now();
@@ -186,7 +199,7 @@ async fn one_size(programs: &Programs, dir: &Path, size: usize) -> anyhow::Resul
     }
     told.push(("reconnect", quantile(&mut times, 0.5)));
     told.push(("reconnect_kb", bytes as f64 / 1e3));
-    near.hang_up().await;
+    near.hang_up().await?;
     for nth in 0..NEWS.min(size) {
         near.ask(forms::edit(nth * 7_919 % size, "趁没有网络")).await?;
     }
@@ -194,7 +207,7 @@ async fn one_size(programs: &Programs, dir: &Path, size: usize) -> anyhow::Resul
     near.dial(&address);
     near.until("the hub has the news", Desk::agrees).await?;
     told.push(("news", began.elapsed().as_secs_f64() * 1e3));
-    near.hang_up().await;
+    near.hang_up().await?;
 
     block_in_place(|| hub_starts(&mut street, size, &mut told))?;
     block_in_place(|| office_reads(&street, &mut told))?;

@@ -110,7 +110,12 @@ fn main() -> anyhow::Result<()> {
     print!("{}", measured.render());
     let grown = if wanted.has("GROWTH") {
         let dir = tempfile::tempdir_in(&words.dir)?;
-        let grown = runtime.block_on(growth::measure(&programs, dir.path(), &growth::SIZES))?;
+        let grown = runtime.block_on(growth::measure(
+            &programs,
+            dir.path(),
+            &growth::SIZES,
+            growth::SEALED_EVERY,
+        ))?;
         print!("\n{}", grown.render());
         grown
     } else {

@@ -137,7 +137,7 @@ fn room(dir: &Path, measured: &mut Measured) -> anyhow::Result<()> {
 }
 
 fn fill<D: Disk, V: Views>(site: &mut Site<D, V>, entries: usize) -> anyhow::Result<()> {
-    for ask in forms::imports(0, entries) {
+    for ask in forms::imports(0, entries, 0) {
         turn(site, ask)?;
         site.keep_bounded();
     }

@@ -112,7 +112,7 @@ impl Office {
     async fn open(programs: &Programs, dir: &Path, entries: usize) -> anyhow::Result<Self> {
         let street = block_in_place(|| Street::found_with(programs, dir, &[NO_LIMIT]))?;
         let near = Desk::join(&street, dir, COMMUNITY, "near").await?;
-        near.import(0, entries).await?;
+        near.import(entries, 0).await?;
         let far = Desk::join(&street, dir, COMMUNITY, "far").await?;
         Ok(Self { street, near, far, entries })
     }
@@ -195,7 +195,7 @@ impl Office {
             down: count.down() as f64 / 1e3,
             turns: count.round_trips() as f64,
         };
-        self.near.hang_up().await;
+        self.near.hang_up().await?;
         self.near.dial(&address);
         self.near.until("the link stands again", Desk::agrees).await?;
         Ok(bytes)
@@ -203,7 +203,7 @@ impl Office {
 
     /// Brings the link of the near desk down, and waits until the hub has seen it go.
     async fn part(&mut self) -> anyhow::Result<()> {
-        self.near.hang_up().await;
+        self.near.hang_up().await?;
         let near = format!("/{COMMUNITY}/near");
         block_in_place(|| {
             until("the hub has seen the desk go", || {
@@ -219,7 +219,7 @@ impl Office {
     /// Milliseconds until a desk that was away holds the `news` of as many entries, far apart.
     async fn reconnect_with_news(&mut self, news: usize) -> anyhow::Result<f64> {
         let address = self.near.hub.clone();
-        self.near.hang_up().await;
+        self.near.hang_up().await?;
         let news = news.max(1);
         for number in 0..news {
             let number = number * (self.entries / news);
@@ -273,8 +273,8 @@ impl Office {
         self.street.hub.kill();
         let near = self.near.digest().await?;
         // They would give back what it lost.
-        self.near.hang_up().await;
-        self.far.hang_up().await;
+        self.near.hang_up().await?;
+        self.far.hang_up().await?;
         let served = block_in_place(|| self.street.hub.resume())?;
         measured.add("W8.s", served.as_secs_f64());
         let digests = block_in_place(|| self.street.hub.digests(COMMUNITY))?;
