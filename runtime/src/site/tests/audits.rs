@@ -99,6 +99,25 @@ fn rot_in_the_key_shelf_is_named_and_mended_where_one_file_has_it() {
 }
 
 #[test]
+fn keys_that_are_lost_here_come_back_with_all_that_another_desk_holds() {
+    let (mut site, disk, views) = at_work();
+    let space = Space::Sealed(community());
+    let everything = found::items(&mut site, &space);
+    let entry = everything[4].entry.clone();
+    assert_eq!(site.books().keys_held(&space, &entry), 1);
+    drop(site);
+    for row in 1..=40 {
+        for file in SHELF_FILES {
+            assert!(disk.flip_bit(file, (row * KEY_ROW_BYTES as u64 + 70) * 8));
+        }
+    }
+    let mut site = open_on((disk, views), "d/s/c/a", Some(ring()), 2, 0);
+    assert_eq!(site.books().keys_held(&space, &entry), 0);
+    found::hand_over("d/s/c/b", &mut site, &space, everything);
+    assert_eq!(site.books().keys_held(&space, &entry), 1);
+}
+
+#[test]
 fn rot_in_the_journal_is_named_with_its_place_and_shown_by_status() {
     let (mut site, disk, _) = at_work();
     let bytes = disk.bytes(SEGMENT).expect("a segment").len() as u64;

@@ -22,7 +22,7 @@ pub(super) fn items(site: &mut TestSite, space: &Space) -> Vec<Item> {
 }
 
 /// Sends items over a link of their own, all in one turn, and ends the turn.
-fn hand_over(from: &str, to: &mut TestSite, space: &Space, items: Vec<Item>) {
+pub(super) fn hand_over(from: &str, to: &mut TestSite, space: &Space, items: Vec<Item>) {
     let link = LinkId(900);
     to.link_up(link, peer(from));
     let state = |space: &Space| SpaceState {
