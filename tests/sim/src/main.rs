@@ -45,9 +45,9 @@ struct Cli {
     /// Plant a bug, by name, or see that `all` of them are found.
     #[arg(long)]
     planted: Option<String>,
-    /// Worlds at a time.
-    #[arg(long, default_value_t = 1)]
-    jobs: usize,
+    /// Worlds at a time; as many as there are cores if not given.
+    #[arg(long)]
+    jobs: Option<usize>,
     /// Acts and faults in a world, before peace.
     #[arg(long, default_value_t = Options::default().steps)]
     steps: u32,
@@ -89,8 +89,9 @@ fn run_many(
     let next = AtomicU64::new(from);
     let totals: Mutex<BTreeMap<&'static str, u64>> = Mutex::default();
     let failed = AtomicU64::new(0);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for _ in 0..cli.jobs.max(1) {
+        for _ in 0..cli.jobs.unwrap_or(cores).max(1) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
