@@ -17,7 +17,7 @@ use super::{Town, entries, machine};
 const YILI: &str = "yili";
 /// How long they attack at least, and at most.
 const LASTING: Duration = Duration::from_secs(7);
-const LASTING_MAX: Duration = Duration::from_secs(240);
+const LASTING_MAX: Duration = Duration::from_secs(480);
 /// Connections of each attack.
 const WIDTH: usize = 40;
 /// More than any of this needs, and less than a hub that buffers without bound would take.
