@@ -74,7 +74,7 @@ pub enum Answer {
     },
     /// To `Refused`.
     Refused {
-        /// Newest last.
+        /// Those refused here first; each part by its hash.
         refused: Vec<RefusedView>,
         /// There are more than these.
         #[serde(default)]
